@@ -240,7 +240,7 @@ pub use state::key_guard::KeyGuard;
 pub use state::outbox::{
     DEFAULT_KEEP, Finished, ItemId, ItemIdError, ItemState, ItemStateError, LONGEST_KEEP, MAX_ITEM,
     MAX_ITEMS, MAX_ITEMS_OF_PEER, MAX_TRIES, OutboxError, OutboxItem, OutboxOutput, OutboxState, OutboxTime,
-    SHORTEST_KEEP, Tried, may_forget, may_put, may_resend,
+    SHORTEST_KEEP, Tried, Written, may_forget, may_put, may_resend,
 };
 pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};

@@ -24,7 +24,7 @@ use crate::agent::Agent;
 use crate::conversation::Conversation;
 use crate::outbox::{Changes, LeaveError, MAX_OUTBOX_EVENTS, OutboxEvent, OutboxStore};
 use crate::state::outbox::{
-    Finished, ItemId, ItemState, OutboxItem, OutboxOutput, OutboxState, OutboxTime, may_put,
+    Finished, ItemId, ItemState, OutboxItem, OutboxOutput, OutboxState, OutboxTime, Written, may_put,
 };
 
 /// A request to the task.
@@ -118,7 +118,9 @@ impl Task {
             Command::Resend(id, answer) => {
                 _ = answer.send(self.state.resend(now, id).map_err(LeaveError::from))
             }
-            Command::Forget(id, answer) => _ = answer.send(self.state.forget(id).map_err(LeaveError::from)),
+            Command::Forget(id, answer) => {
+                _ = answer.send(self.state.forget(now, id).map_err(LeaveError::from))
+            }
             Command::List(answer) => _ = answer.send(self.state.items().cloned().collect()),
             Command::Retry => self.state.handle_retry(now),
             Command::Sign(user) => self.state.handle_sign_of_life(now, user),
@@ -143,8 +145,10 @@ impl Task {
                     self.state.handle_saved(item.to, item.id, is_saved);
                 }
                 let result = match result {
-                    // There is room for it, unless another program has taken it meanwhile.
-                    Ok(()) if is_new => self.state.put(now, item.clone()).map_err(LeaveError::from),
+                    Ok(()) if is_new => {
+                        self.state.put(now, item);
+                        Ok(())
+                    }
                     Ok(()) => Ok(()),
                     Err(error) => {
                         let error = Arc::new(error);
@@ -179,7 +183,7 @@ impl Task {
                     self.steps.push(talks::let_go(conversation));
                 }
             }
-            Step::Written(user, id, is_written) => self.state.handle_written(now, user, id, is_written),
+            Step::Written(user, id, written) => self.state.handle_written(now, user, id, written),
             Step::Spoke(user, conversation, said) => {
                 self.steps.push(talks::over(conversation.ending(), user));
                 self.unread.push_back(OutboxEvent::Talk { conversation, said });
@@ -206,7 +210,7 @@ impl Task {
                         let lines = item.lines(now, |at| (self.time_of)(at, now));
                         self.steps.push(talks::write(conversation, item, lines));
                     }
-                    None => self.state.handle_written(self.clock.now(), item.to, item.id, false),
+                    None => self.state.handle_written(self.clock.now(), item.to, item.id, Written::Nothing),
                 },
                 OutboxOutput::Finish(user) => match self.talks.remove(&user) {
                     Some(conversation) => self.steps.push(talks::finish(conversation, user)),

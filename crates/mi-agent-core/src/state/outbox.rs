@@ -18,7 +18,6 @@ mod schedule;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::mem;
 
 use plumi_proto::MiAddress;
 
@@ -70,8 +69,12 @@ struct PeerItems {
     items: VecDeque<OutboxItem>,
     schedule: Schedule,
     phase: Phase,
-    /// The last conversation had less protection than the next message needs.
-    is_too_weak: bool,
+    /// The reason why the conversation ends before everything is sent.
+    trouble: Option<Tried>,
+    /// What another program has made of the message that is about to be sent, before that was on the disk.
+    overruled: Option<OutboxItem>,
+    /// The message for which the last conversation had too little protection.
+    weak_for: Option<ItemId>,
 }
 
 /// What is done about the messages for a user.
@@ -99,6 +102,18 @@ pub enum Finished {
     Broken,
 }
 
+/// How much of a message was written to the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Written {
+    /// All of it.
+    All,
+    /// Some of it, or perhaps all: the connection failed meanwhile.
+    Part,
+    /// Nothing: the conversation had ended before.
+    Nothing,
+}
+
 /// The reason why a message is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -112,6 +127,9 @@ pub enum OutboxError {
     /// The text has no characters, or more than [`MAX_ITEM`] bytes.
     #[error("a message has 1 to {MAX_ITEM} bytes, and this one has {0}")]
     Text(usize),
+    /// The text has a NUL character, or nothing but line ends.
+    #[error("a message has text, and no NUL character")]
+    Characters,
     /// It is for the user who wrote it.
     #[error("you cannot leave a message for yourself")]
     Yourself,
@@ -149,25 +167,29 @@ impl OutboxState {
         self.peers.values().flat_map(|peer| &peer.items)
     }
 
-    /// Takes a message that is stored. It is delivered after those before it.
-    ///
-    /// # Errors
-    /// [`OutboxError::Full`], [`OutboxError::FullForPeer`], [`OutboxError::Text`], [`OutboxError::Yourself`].
-    pub fn put(&mut self, now: OutboxTime, item: OutboxItem) -> Result<(), OutboxError> {
-        may_put(&self.own, self.items(), &item.to, &item.text)?;
+    /// Takes a message that is stored, so that [`may_put`] has allowed it. It is delivered after those before it.
+    pub fn put(&mut self, now: OutboxTime, item: OutboxItem) {
+        self.prune(now);
         self.insert(item.clone());
         self.begin(now, item.to);
-        Ok(())
     }
 
     /// Takes over what another program has changed in the store: a message that is new, or that has another
     /// state. A message that is being delivered stays as it is here.
     pub fn handle_changed(&mut self, now: OutboxTime, item: OutboxItem) {
+        if item.state == ItemState::Trying {
+            // Nobody else delivers. This agent knows better what has become of it since.
+            return;
+        }
+        self.prune(now);
         let peer = self.peers.entry(item.to).or_default();
         match peer.items.iter_mut().find(|known| known.id == item.id) {
-            Some(known) if known.state == ItemState::Trying || known.state == item.state => return,
+            Some(known) if known.state == ItemState::Trying => {
+                return peer.overruled = Some(item).filter(|item| item.state.is_last());
+            }
+            Some(known) if known.state == item.state => return,
             Some(known) => known.state = item.state,
-            None if item.state.is_last() || item.state == ItemState::Trying => return,
+            None if item.state.is_last() => return,
             None => peer.items.push_back(item.clone()),
         }
         self.outputs.push_back(OutboxOutput::Report(item.clone()));
@@ -211,8 +233,11 @@ impl OutboxState {
         may_resend(item)?;
         item.state = ItemState::Queued;
         let item = item.clone();
-        self.begin(now, item.to);
+        if let Some(peer) = self.peers.get_mut(&item.to) {
+            peer.schedule.retry(now);
+        }
         self.change(item);
+        self.try_due(now);
         Ok(())
     }
 
@@ -220,12 +245,13 @@ impl OutboxState {
     ///
     /// # Errors
     /// [`OutboxError::NoSuchItem`], [`OutboxError::BeingDelivered`].
-    pub fn forget(&mut self, id: ItemId) -> Result<(), OutboxError> {
+    pub fn forget(&mut self, now: OutboxTime, id: ItemId) -> Result<(), OutboxError> {
         let item = self.find(id)?;
         may_forget(item)?;
         item.state = ItemState::Forgotten;
         let item = item.clone();
         self.drop_ended(&item.to);
+        self.begin(now, item.to);
         self.change(item);
         Ok(())
     }
@@ -250,17 +276,24 @@ impl OutboxState {
             peer.schedule.ends();
             denied.into_iter().for_each(|item| self.change(item));
         }
+        self.prune(now);
         self.try_due(now);
     }
 
     /// Handles that a conversation with this user has begun, whose protection is enough for the level `strength`.
-    /// Returns `false` if the outbox has no use for it, because there is another one.
+    /// Returns `false` if the outbox has no use for it, because there is another one, or because nothing waits.
     pub fn handle_begun(&mut self, now: OutboxTime, user: MiAddress, strength: Security) -> bool {
         // An answer may come after its try has failed. Some agents are deaf until the call that they expect then.
         let Some(peer) = self.peers.get_mut(&user) else { return false };
         if !matches!(peer.phase, Phase::Idle | Phase::Trying) {
             return false;
         }
+        peer.phase = Phase::Idle;
+        if !peer.has_queued() {
+            self.prune(now);
+            return false;
+        }
+        peer.schedule.talks(now);
         peer.phase = Phase::Talking { strength, writing: None };
         self.write_next(now, &user);
         true
@@ -278,24 +311,33 @@ impl OutboxState {
         if is_saved {
             self.outputs.push_back(OutboxOutput::Write(item.clone()));
         } else {
-            item.state = ItemState::Queued;
-            peer.phase = Phase::Finishing;
+            let overruled = peer.overruled.take().filter(|overruled| overruled.id == id);
+            item.state = overruled.as_ref().map_or(ItemState::Queued, |overruled| overruled.state);
+            (peer.phase, peer.trouble) = (Phase::Finishing, Some(Tried::Offline));
             self.outputs.push_back(OutboxOutput::Finish(user));
+            self.outputs.extend(overruled.map(OutboxOutput::Report));
+            self.drop_ended(&user);
         }
     }
 
     /// Handles that a message is written, or that the conversation has ended before that.
-    pub fn handle_written(&mut self, now: OutboxTime, user: MiAddress, id: ItemId, is_written: bool) {
+    pub fn handle_written(&mut self, now: OutboxTime, user: MiAddress, id: ItemId, written: Written) {
         let Some(peer) = self.peers.get_mut(&user) else { return };
         match &mut peer.phase {
             Phase::Talking { writing, .. } if *writing == Some(id) => *writing = None,
             _ => return,
         }
-        if is_written {
-            self.write_next(now, &user);
-        } else {
-            peer.phase = Phase::Finishing;
-            self.outputs.push_back(OutboxOutput::Finish(user));
+        if written == Written::All {
+            return self.write_next(now, &user);
+        }
+        // The end of the conversation says nothing about this message, even if the peer ends it in order.
+        (peer.phase, peer.trouble) = (Phase::Finishing, Some(Tried::Offline));
+        self.outputs.push_back(OutboxOutput::Finish(user));
+        if let Some(item) = peer.items.iter_mut().find(|item| item.id == id) {
+            let is_here = written == Written::Nothing;
+            item.state = if is_here { ItemState::Queued } else { ItemState::Unsure };
+            let item = item.clone();
+            self.change(item);
         }
     }
 
@@ -303,32 +345,46 @@ impl OutboxState {
     pub fn handle_finished(&mut self, now: OutboxTime, user: MiAddress, finished: Finished) {
         let (is_quiet, jitter) = (self.is_quiet, self.jitter());
         let Some(peer) = self.peers.get_mut(&user) else { return };
-        if !matches!(peer.phase, Phase::Finishing | Phase::Talking { .. }) {
-            return;
-        }
-        peer.phase = Phase::Idle;
-        let state = match finished {
-            Finished::Answered => ItemState::Sent,
-            Finished::Broken => ItemState::Unsure,
-            Finished::Refused => ItemState::Queued,
+        let unwritten = match peer.phase {
+            Phase::Talking { writing, .. } => writing,
+            Phase::Finishing => None,
+            Phase::Idle | Phase::Trying => return,
         };
-        let written = peer.items.iter_mut().filter(|item| item.state == ItemState::Trying);
-        let written: Vec<_> = written
+        peer.phase = Phase::Idle;
+        let overruled = peer.overruled.take().map(|overruled| (overruled.id, overruled.state));
+        let of_it = peer.items.iter_mut().filter(|item| item.state == ItemState::Trying);
+        let of_it: Vec<_> = of_it
             .map(|item| {
-                item.state = state;
+                item.state = match finished {
+                    _ if overruled.is_some_and(|(id, _)| id == item.id) => {
+                        overruled.map_or(item.state, |(_, state)| state)
+                    }
+                    Finished::Answered if unwritten != Some(item.id) => ItemState::Sent,
+                    Finished::Answered | Finished::Broken => ItemState::Unsure,
+                    Finished::Refused => ItemState::Queued,
+                };
                 item.clone()
             })
             .collect();
-        peer.schedule.ends();
-        let manner = Manner { is_quiet, ..Manner::default() };
-        match (mem::take(&mut peer.is_too_weak), finished) {
-            (_, Finished::Refused) => _ = peer.schedule.failed(now, Tried::Busy, manner, jitter),
-            (true, _) => _ = peer.schedule.failed(now, Tried::TooWeak, manner, jitter),
-            _ if peer.has_queued() => peer.schedule.begin(now, is_quiet, jitter),
-            _ => {}
+        let trouble = match (peer.trouble.take(), finished) {
+            (_, Finished::Refused) => Some(Tried::Busy),
+            (None, Finished::Broken) => Some(Tried::Offline),
+            (trouble, _) => trouble,
+        };
+        // A peer that takes nothing is not called every minute.
+        if trouble.is_none() || of_it.iter().any(|item| item.state == ItemState::Sent) {
+            peer.schedule.ends();
         }
-        written.into_iter().for_each(|item| self.change(item));
+        match trouble {
+            Some(trouble) => {
+                _ = peer.schedule.failed(now, trouble, Manner { is_quiet, ..Manner::default() }, jitter);
+            }
+            None if peer.has_queued() => peer.schedule.begin(now, is_quiet, jitter),
+            None => {}
+        }
+        of_it.into_iter().for_each(|item| self.change(item));
         self.drop_ended(&user);
+        self.try_due(now);
     }
 
     /// Handles the passing of time.
@@ -344,8 +400,10 @@ impl OutboxState {
         }
         for item in expired {
             self.drop_ended(&item.to);
+            self.begin(now, item.to);
             self.change(item);
         }
+        self.prune(now);
         self.try_due(now);
     }
 
@@ -385,13 +443,23 @@ impl OutboxState {
         }
     }
 
-    /// Forgets messages after which nothing comes, and a user for whom there is none.
+    /// Forgets messages after which nothing comes.
     fn drop_ended(&mut self, user: &MiAddress) {
         let Some(peer) = self.peers.get_mut(user) else { return };
         peer.items.retain(|item| !item.state.is_last());
-        if peer.items.is_empty() && peer.phase == Phase::Idle {
-            self.peers.remove(user);
+        let first = peer.items.iter().find(|item| item.state == ItemState::Queued).map(|item| item.id);
+        if peer.weak_for.is_some() && first != peer.weak_for {
+            peer.weak_for = None;
+            peer.schedule.is_strong_enough();
         }
+    }
+
+    /// Forgets the users for whom there is nothing, an hour after they were asked for: until then, the next message
+    /// must not make anybody ask too often.
+    fn prune(&mut self, now: OutboxTime) {
+        self.peers.retain(|_, peer| {
+            !peer.items.is_empty() || peer.phase != Phase::Idle || peer.schedule.is_recent(now)
+        });
     }
 
     /// Begins the tries that are due, the longest due first.
@@ -417,7 +485,10 @@ impl OutboxState {
         let Some(peer) = self.peers.get_mut(user) else { return };
         let Phase::Talking { strength, writing } = &mut peer.phase else { return };
         let next = peer.items.iter_mut().find(|item| item.state == ItemState::Queued && item.until > now);
-        peer.is_too_weak = next.as_ref().is_some_and(|item| item.needs > *strength);
+        peer.weak_for = next.as_ref().filter(|item| item.needs > *strength).map(|item| item.id);
+        if peer.weak_for.is_some() {
+            peer.trouble = Some(Tried::TooWeak);
+        }
         match next.filter(|item| item.needs <= *strength) {
             Some(item) => {
                 item.state = ItemState::Trying;
@@ -453,7 +524,8 @@ impl PeerItems {
 /// Returns whether a message may be added to those that wait.
 ///
 /// # Errors
-/// As for [`OutboxState::put`].
+/// [`OutboxError::Full`], [`OutboxError::FullForPeer`], [`OutboxError::Text`], [`OutboxError::Characters`],
+/// [`OutboxError::Yourself`].
 pub fn may_put<'i>(
     own: &MiAddress,
     waiting: impl Iterator<Item = &'i OutboxItem>,
@@ -465,6 +537,9 @@ pub fn may_put<'i>(
     }
     if text.is_empty() || text.len() > MAX_ITEM {
         return Err(OutboxError::Text(text.len()));
+    }
+    if text.contains('\0') || text.trim_matches(['\r', '\n']).is_empty() {
+        return Err(OutboxError::Characters);
     }
     let (mut all, mut of_peer) = (0, 0);
     for item in waiting {

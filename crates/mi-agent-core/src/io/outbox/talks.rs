@@ -12,7 +12,7 @@ use crate::agent::Agent;
 use crate::conversation::{Conversation, Ending};
 use crate::error::{CallError, ConversationError, LocateError};
 use crate::safe_text::PeerText;
-use crate::state::outbox::{Finished, ItemId, OutboxItem, Tried};
+use crate::state::outbox::{Finished, ItemId, OutboxItem, Tried, Written};
 use crate::state::request::RequestSchedule;
 
 /// Something that has come of a wait.
@@ -20,7 +20,7 @@ pub(super) enum Step {
     /// The try with this number has failed.
     Failed(MiAddress, u64, Tried),
     Begun(MiAddress, Conversation),
-    Written(MiAddress, ItemId, bool),
+    Written(MiAddress, ItemId, Written),
     /// The peer says something after it has everything.
     Spoke(MiAddress, Conversation, PeerText),
     Over(MiAddress, Finished),
@@ -55,11 +55,19 @@ pub(super) fn patience(user: MiAddress, number: u64) -> Wait {
 pub(super) fn write(conversation: &Conversation, item: OutboxItem, lines: Vec<String>) -> Wait {
     let sender = conversation.sender();
     Box::pin(async move {
-        let mut is_written = true;
-        for line in lines {
-            is_written &= sender.send(&line).await.is_ok();
+        let mut handed_over = 0;
+        for line in &lines {
+            if sender.send(line).await.is_err() {
+                break;
+            }
+            handed_over += 1;
         }
-        Step::Written(item.to, item.id, is_written && sender.flush().await.is_ok())
+        let written = match handed_over {
+            0 => Written::Nothing,
+            _ if handed_over == lines.len() && sender.flush().await.is_ok() => Written::All,
+            _ => Written::Part,
+        };
+        Step::Written(item.to, item.id, written)
     })
 }
 

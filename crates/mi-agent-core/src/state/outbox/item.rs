@@ -105,7 +105,8 @@ impl OutboxItem {
     /// Returns the lines that a peer gets who has no frames for a whole message. If it is late, the first one
     /// begins with the time at which the message was written, as `time` words it.
     pub fn lines(&self, now: OutboxTime, time: impl FnOnce(OutboxTime) -> String) -> Vec<String> {
-        let mut lines: Vec<_> = self.text.lines().map(str::to_owned).collect();
+        let mut lines: Vec<_> =
+            self.text.lines().flat_map(|line| line.split('\r')).map(str::to_owned).collect();
         if now - self.at > LATE
             && let Some(first) = lines.first_mut()
         {

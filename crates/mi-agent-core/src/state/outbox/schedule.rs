@@ -25,6 +25,8 @@ pub(super) struct Schedule {
     denied: VecDeque<OutboxTime>,
     /// Set if timers are of no use: the peer is tried on signs of life only.
     waits_for_sign: bool,
+    /// The peer has too little protection for the next message.
+    is_weak: bool,
 }
 
 /// What came of a try.
@@ -60,14 +62,15 @@ impl Schedule {
     /// Something is to be delivered from now on. `is_quiet`: no timer.
     pub(super) fn begin(&mut self, now: OutboxTime, is_quiet: bool, jitter: f64) {
         self.waits_for_sign |= is_quiet;
-        if self.due.is_none() && !self.waits_for_sign {
+        if self.due.is_none() && !self.waits_for_sign && !self.is_weak {
             self.by_timer(now, jitter);
         }
     }
 
     /// This user has registered, or is registered again.
     pub(super) fn registered(&mut self, now: OutboxTime, is_quiet: bool) {
-        if !is_quiet {
+        // A peer that has not answered is asked for: this side may have been the silent one.
+        if !is_quiet && !self.is_weak {
             let soon = (now + AFTER_REGISTRATION).max(self.earliest());
             self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
         }
@@ -100,7 +103,8 @@ impl Schedule {
     pub(super) fn failed(&mut self, now: OutboxTime, tried: Tried, manner: Manner, jitter: f64) -> bool {
         self.unanswered = if tried == Tried::Silent { self.unanswered.saturating_add(1) } else { 0 };
         let is_gone = self.unanswered >= MAX_UNANSWERED && !manner.knows_peer;
-        self.waits_for_sign = manner.is_quiet || is_gone || tried == Tried::TooWeak;
+        self.is_weak |= tried == Tried::TooWeak;
+        self.waits_for_sign = manner.is_quiet || is_gone;
         if tried == Tried::NoSuchUser {
             self.denied.retain(|&at| now - at < HOUR);
             self.denied.push_back(now);
@@ -108,15 +112,29 @@ impl Schedule {
             self.denied.clear();
         }
         match tried {
-            _ if self.due.is_some() => {}
+            _ if self.due.is_some() || self.waits_for_sign || self.is_weak => {}
             Tried::Busy => self.due = Some(now + WHILE_BUSY),
-            _ if self.waits_for_sign => {}
             _ => self.by_timer(now, jitter),
         }
         self.denied.len() >= DENIALS
     }
 
-    /// A conversation has begun, or nothing is left to be delivered.
+    /// A conversation begins. Somebody may have asked for it.
+    pub(super) fn talks(&mut self, now: OutboxTime) {
+        self.tries(now);
+    }
+
+    /// The message that needs more protection than the peer has is gone.
+    pub(super) fn is_strong_enough(&mut self) {
+        self.is_weak = false;
+    }
+
+    /// Returns whether the peer was asked for within the last hour.
+    pub(super) fn is_recent(&self, now: OutboxTime) -> bool {
+        self.last.is_some_and(|last| now - last < HOUR)
+    }
+
+    /// A conversation has carried messages, or nothing is left to be delivered.
     pub(super) fn ends(&mut self) {
         let last = self.last;
         let signs = std::mem::take(&mut self.signs);
