@@ -519,6 +519,7 @@ fn about_security(peer: &Peer) -> Vec<SafeText> {
 
 #[cfg(test)]
 mod tests {
+    use mi_agent_core::Refusal;
     use std::collections::{BTreeMap, BTreeSet};
 
     use mi_agent_core::{PeerText, safe_text};

@@ -174,7 +174,7 @@ pub(crate) struct Ending(watch::Receiver<Progress>);
 #[cfg(feature = "outbox")]
 impl Ending {
     /// Waits for the end. Returns whether everything was sent, and the peer has ended its side in order.
-    pub(crate) async fn is_answered(mut self) -> bool {
+    pub(crate) async fn answered(mut self) -> bool {
         // An error: nobody changes it any more.
         _ = self.0.wait_for(|progress| progress.is_over).await;
         self.0.borrow().is_answered

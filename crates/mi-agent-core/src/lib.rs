@@ -95,6 +95,8 @@ mod key;
 mod key_log;
 #[cfg(feature = "outbox")]
 mod outbox;
+#[cfg(feature = "outbox")]
+mod outbox_store;
 mod peer_security;
 #[cfg(feature = "secure")]
 mod pin;
@@ -199,6 +201,8 @@ pub use io::enrolment_file::{Enrolment, EnrolmentFile};
 #[cfg(feature = "secure")]
 pub use io::known_peers::{KnownPeers, KnownPeersError};
 pub use io::node_link::MessageCounts;
+#[cfg(feature = "outbox")]
+pub use io::outbox::OutboxClock;
 #[cfg(feature = "secure")]
 pub use key::{KeyWords, KeyWordsError, PublicKey, PublicKeyError};
 #[cfg(feature = "secure")]
@@ -209,10 +213,9 @@ pub use lumi_proof::{Code as InvitationCode, CodeError as InvitationCodeError};
 pub use message_log::Direction;
 pub use mi_proto::{Frame, FrameError, Line, Nickname, Received, ReceivedKind, TextError};
 #[cfg(feature = "outbox")]
-pub use outbox::{
-    Changes, LeaveError, MAX_OUTBOX_EVENTS, Outbox, OutboxClock, OutboxEvent, OutboxEvents, OutboxOptions,
-    OutboxStore, Stored,
-};
+pub use outbox::{Outbox, OutboxEvents, OutboxOptions};
+#[cfg(feature = "outbox")]
+pub use outbox_store::{Changes, LeaveError, MAX_OUTBOX_EVENTS, OutboxEvent, OutboxStore, Stored};
 pub use peer_security::PeerSecurity;
 #[cfg(feature = "secure")]
 pub use pin::{Day, DayError, MemoryTrust, Pin, Strength, TrustStore};

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use lumi_testkit::conversation::{Connection, Stream};
-use mi_agent_core::{Broken, ConversationOutput, ConversationState, GreetingFailure, Line, Nickname, Side};
+use mi_agent_core::{
+    Broken, ConversationOutput, ConversationState, Frame, GreetingFailure, IncomingFrames, Line, Nickname,
+    Side,
+};
 
 /// Our nickname is the only write of a greeting. In a hurry it has no more time than any other.
 #[test]
@@ -28,7 +31,7 @@ fn a_nickname_that_is_not_read_holds_a_hurried_end_up_no_longer_than_a_line() {
     let expected = [
         ConversationOutput::Failed(GreetingFailure::TimedOut),
         ConversationOutput::CloseWrite,
-        ConversationOutput::Ended { unsent: 0, unsaid: 0 },
+        ConversationOutput::Ended { unsent: 0, unsaid: 0, is_answered: false },
     ];
     assert_eq!(outputs, expected);
 }
@@ -88,7 +91,10 @@ fn a_connection_that_breaks_after_the_greeting_failed_is_not_lost() {
     state.handle_broken(start, Broken::Connection);
     assert_eq!(state.poll_output(start), Some(ConversationOutput::CloseWrite));
     state.handle_written(start, true);
-    assert_eq!(state.poll_output(start), Some(ConversationOutput::Ended { unsent: 0, unsaid: 0 }));
+    assert_eq!(
+        state.poll_output(start),
+        Some(ConversationOutput::Ended { unsent: 0, unsaid: 0, is_answered: false })
+    );
     assert_eq!(state.poll_output(start), None);
 }
 
@@ -116,5 +122,47 @@ fn a_caller_that_leaves_before_the_decision_is_noticed() {
             let heard = callee.next(start, &mut incoming, |all| all);
             assert!(matches!(heard, Some(ConversationOutput::Deliver(_))), "{heard:?}");
         }
+    }
+}
+
+/// Whoever closes before reading everything sends an RST, so only a FIN shows that all was read.
+#[test]
+fn an_end_is_answered_if_everything_left_and_the_peer_ended_in_order() {
+    for (is_line_written, is_ended, is_answered) in
+        [(true, true, true), (true, false, false), (false, true, false), (false, false, false)]
+    {
+        let start = tokio::time::Instant::now().into_std();
+        let nickname = Nickname::new("laura").expect("a nickname");
+        let mut state = ConversationState::new(start, Side::Caller, nickname, Duration::ZERO);
+        let mut now = start;
+        let line = Line::new("hola").expect("a line");
+        state.handle_line(vec![line], true);
+        let mut ended = None;
+        while ended.is_none() {
+            state.handle_timeout(now);
+            match state.poll_output(now) {
+                Some(ConversationOutput::Write(Frame::Nickname(_))) => {
+                    state.handle_written(now, true);
+                    let mut frames = IncomingFrames::new();
+                    frames.read_buffer().extend_from_slice(b"N04joya");
+                    let (received, at) = frames.next(now).expect("it is whole").expect("it is a frame");
+                    state.handle_received(now, received, at);
+                    state.handle_hang_up(now);
+                }
+                Some(ConversationOutput::Write(_)) => state.handle_written(now, is_line_written),
+                Some(ConversationOutput::CloseWrite) => {
+                    state.handle_written(now, true);
+                    if is_ended {
+                        state.handle_peer_end(now);
+                    } else {
+                        state.handle_broken(now, Broken::Connection);
+                    }
+                }
+                Some(ConversationOutput::Ended { is_answered, .. }) => ended = Some(is_answered),
+                Some(_) => {}
+                None => now = state.poll_timeout().expect("something follows"),
+            }
+        }
+        assert_eq!(ended, Some(is_answered), "{is_line_written} {is_ended}");
     }
 }

@@ -195,7 +195,7 @@ pub(crate) fn time_of(at: OutboxTime, now: OutboxTime) -> String {
 pub(crate) fn kind_of(error: &LeaveError) -> &'static str {
     match error {
         LeaveError::Refused(OutboxError::Full | OutboxError::FullForPeer) => "full",
-        LeaveError::Refused(OutboxError::Text(_)) => "text",
+        LeaveError::Refused(OutboxError::Text(_) | OutboxError::Characters) => "text",
         LeaveError::Refused(OutboxError::Yourself) => "yourself",
         LeaveError::Refused(OutboxError::NoSuchItem) => "no-such-message",
         LeaveError::Refused(OutboxError::BeingDelivered) => "being-delivered",

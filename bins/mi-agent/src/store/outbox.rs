@@ -392,7 +392,7 @@ mod tests {
         let first = put(&files, "one\ntwo \u{1b}[2J");
         let mode = fs::metadata(file_of(&files)).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600);
-        assert_eq!(agent.changes().unwrap().items, [first.clone()]);
+        assert_eq!(agent.changes().unwrap().items, std::slice::from_ref(&first));
         assert_eq!(agent.changes().unwrap().items, [], "once");
         let mut trying = first.clone();
         trying.state = ItemState::Trying;
@@ -423,7 +423,7 @@ mod tests {
         let both = fs::read(file_of(&files)).unwrap();
         for length in whole.len()..both.len() {
             fs::write(file_of(&files), &both[..length]).unwrap();
-            assert_eq!(files.read_all().unwrap().0, [first.clone()], "{length}");
+            assert_eq!(files.read_all().unwrap().0, std::slice::from_ref(&first), "{length}");
             let third = put(&files, "third");
             assert_eq!(files.read_all().unwrap().0, [first.clone(), third], "{length}");
         }
@@ -436,7 +436,7 @@ mod tests {
         let mut damaged = b"{\"id\":\n\n".to_vec();
         damaged.extend(fs::read(file_of(&files)).unwrap());
         fs::write(file_of(&files), &damaged).unwrap();
-        assert_eq!(files.load().unwrap().items, [first.clone()]);
+        assert_eq!(files.load().unwrap().items, std::slice::from_ref(&first));
         let aside = file_of(&files).with_extension("jsonl.bad");
         assert_eq!(fs::read(aside).unwrap(), damaged);
         assert_eq!(files.load().unwrap().items, [first]);

@@ -22,7 +22,7 @@ use self::store::{Save, Stores};
 use self::talks::{Step, Steps};
 use crate::agent::Agent;
 use crate::conversation::Conversation;
-use crate::outbox::{Changes, LeaveError, MAX_OUTBOX_EVENTS, OutboxEvent, OutboxStore};
+use crate::outbox_store::{Changes, LeaveError, MAX_OUTBOX_EVENTS, OutboxEvent, OutboxStore};
 use crate::state::outbox::{
     Finished, ItemId, ItemState, OutboxItem, OutboxOutput, OutboxState, OutboxTime, Written, may_put,
 };
@@ -116,10 +116,10 @@ impl Task {
                 }
             }
             Command::Resend(id, answer) => {
-                _ = answer.send(self.state.resend(now, id).map_err(LeaveError::from))
+                _ = answer.send(self.state.resend(now, id).map_err(LeaveError::from));
             }
             Command::Forget(id, answer) => {
-                _ = answer.send(self.state.forget(now, id).map_err(LeaveError::from))
+                _ = answer.send(self.state.forget(now, id).map_err(LeaveError::from));
             }
             Command::List(answer) => _ = answer.send(self.state.items().cloned().collect()),
             Command::Retry => self.state.handle_retry(now),
@@ -208,7 +208,7 @@ impl Task {
                     Some(conversation) => {
                         let now = self.clock.now();
                         let lines = item.lines(now, |at| (self.time_of)(at, now));
-                        self.steps.push(talks::write(conversation, item, lines));
+                        self.steps.push(talks::write(conversation, &item, lines));
                     }
                     None => self.state.handle_written(self.clock.now(), item.to, item.id, Written::Nothing),
                 },

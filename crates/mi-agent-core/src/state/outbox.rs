@@ -13,7 +13,10 @@
 //! and whatever was under way when the connection broke, or this program ended, is not sent again unless the user
 //! says so.
 
+mod effects;
 mod item;
+mod peer;
+mod rules;
 mod schedule;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,12 +24,15 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use plumi_proto::MiAddress;
 
+pub use self::effects::{Finished, OutboxOutput, Written};
 pub use self::item::{
     DEFAULT_KEEP, ItemId, ItemIdError, ItemState, ItemStateError, LONGEST_KEEP, MAX_ITEM, OutboxItem,
     OutboxTime, SHORTEST_KEEP,
 };
+use self::peer::{PeerItems, Phase};
+pub use self::rules::{MAX_ITEMS, MAX_ITEMS_OF_PEER, OutboxError, may_forget, may_put, may_resend};
+use self::schedule::Manner;
 pub use self::schedule::Tried;
-use self::schedule::{Manner, Schedule};
 use crate::security::Security;
 
 /// The outbox of a user, without files, sockets and clocks.
@@ -42,106 +48,6 @@ pub struct OutboxState {
     outputs: VecDeque<OutboxOutput>,
     /// The number of tries so far. Pauses vary with it.
     tries: u64,
-}
-
-/// An effect that an outbox asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OutboxOutput {
-    /// Ask once where this user is, and call if there is an answer. Then call [`OutboxState::handle_failed`] or
-    /// [`OutboxState::handle_begun`].
-    Try(MiAddress),
-    /// Store the message as it is now, durably, and then call [`OutboxState::handle_saved`].
-    Save(OutboxItem),
-    /// Send the message, and call [`OutboxState::handle_written`] once it is written. There is no other one
-    /// for this user before that.
-    Write(OutboxItem),
-    /// End the conversation with this user once nobody has anything to say, and call
-    /// [`OutboxState::handle_finished`] when it is over.
-    Finish(MiAddress),
-    /// Tell the user what has become of the message.
-    Report(OutboxItem),
-}
-
-/// The messages for one user, and what is done about them.
-#[derive(Debug, Default)]
-struct PeerItems {
-    items: VecDeque<OutboxItem>,
-    schedule: Schedule,
-    phase: Phase,
-    /// The reason why the conversation ends before everything is sent.
-    trouble: Option<Tried>,
-    /// What another program has made of the message that is about to be sent, before that was on the disk.
-    overruled: Option<OutboxItem>,
-    /// The message for which the last conversation had too little protection.
-    weak_for: Option<ItemId>,
-}
-
-/// What is done about the messages for a user.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
-    #[default]
-    Idle,
-    /// It is asked where the user is, or the user is called.
-    Trying,
-    /// There is a conversation with this protection.
-    Talking { strength: Security, writing: Option<ItemId> },
-    /// Everything is written, and the end is waited for.
-    Finishing,
-}
-
-/// How a conversation ended in which messages were sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Finished {
-    /// Everything was sent, and the peer has ended its side in order.
-    Answered,
-    /// The peer has refused the call, and shows nothing of what was said.
-    Refused,
-    /// The connection broke, or the peer did not answer the end.
-    Broken,
-}
-
-/// How much of a message was written to the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Written {
-    /// All of it.
-    All,
-    /// Some of it, or perhaps all: the connection failed meanwhile.
-    Part,
-    /// Nothing: the conversation had ended before.
-    Nothing,
-}
-
-/// The reason why a message is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OutboxError {
-    /// [`MAX_ITEMS_OF_PEER`] wait for that user.
-    #[error("{MAX_ITEMS_OF_PEER} messages wait for that user, and no more are kept")]
-    FullForPeer,
-    /// [`MAX_ITEMS`] wait.
-    #[error("{MAX_ITEMS} messages wait, and no more are kept")]
-    Full,
-    /// The text has no characters, or more than [`MAX_ITEM`] bytes.
-    #[error("a message has 1 to {MAX_ITEM} bytes, and this one has {0}")]
-    Text(usize),
-    /// The text has a NUL character, or nothing but line ends.
-    #[error("a message has text, and no NUL character")]
-    Characters,
-    /// It is for the user who wrote it.
-    #[error("you cannot leave a message for yourself")]
-    Yourself,
-    /// There is no such message.
-    #[error("there is no such message")]
-    NoSuchItem,
-    /// The message is being delivered.
-    #[error("it is being delivered")]
-    BeingDelivered,
-    /// Only a message that may have arrived can be sent again.
-    #[error("only a message that may have arrived, or that could not be delivered, can be sent again")]
-    NotAgain,
 }
 
 impl OutboxState {
@@ -169,9 +75,10 @@ impl OutboxState {
 
     /// Takes a message that is stored, so that [`may_put`] has allowed it. It is delivered after those before it.
     pub fn put(&mut self, now: OutboxTime, item: OutboxItem) {
+        let to = item.to;
         self.prune(now);
-        self.insert(item.clone());
-        self.begin(now, item.to);
+        self.insert(item);
+        self.begin(now, to);
     }
 
     /// Takes over what another program has changed in the store: a message that is new, or that has another
@@ -510,73 +417,6 @@ impl OutboxState {
         0.8 + 0.4 * (hash >> 40) as f64 / f64::from(1 << 24)
     }
 }
-
-impl PeerItems {
-    fn has_queued(&self) -> bool {
-        self.items.iter().any(|item| item.state == ItemState::Queued)
-    }
-
-    fn is_ready(&self) -> bool {
-        self.phase == Phase::Idle && self.has_queued()
-    }
-}
-
-/// Returns whether a message may be added to those that wait.
-///
-/// # Errors
-/// [`OutboxError::Full`], [`OutboxError::FullForPeer`], [`OutboxError::Text`], [`OutboxError::Characters`],
-/// [`OutboxError::Yourself`].
-pub fn may_put<'i>(
-    own: &MiAddress,
-    waiting: impl Iterator<Item = &'i OutboxItem>,
-    to: &MiAddress,
-    text: &str,
-) -> Result<(), OutboxError> {
-    if to == own {
-        return Err(OutboxError::Yourself);
-    }
-    if text.is_empty() || text.len() > MAX_ITEM {
-        return Err(OutboxError::Text(text.len()));
-    }
-    if text.contains('\0') || text.trim_matches(['\r', '\n']).is_empty() {
-        return Err(OutboxError::Characters);
-    }
-    let (mut all, mut of_peer) = (0, 0);
-    for item in waiting {
-        all += 1;
-        of_peer += usize::from(item.to == *to);
-    }
-    if of_peer >= MAX_ITEMS_OF_PEER {
-        return Err(OutboxError::FullForPeer);
-    }
-    if all >= MAX_ITEMS { Err(OutboxError::Full) } else { Ok(()) }
-}
-
-/// Returns whether a message may be sent again.
-///
-/// # Errors
-/// [`OutboxError::NotAgain`], [`OutboxError::BeingDelivered`].
-pub fn may_resend(item: &OutboxItem) -> Result<(), OutboxError> {
-    match item.state {
-        ItemState::Unsure | ItemState::Undeliverable => Ok(()),
-        ItemState::Trying => Err(OutboxError::BeingDelivered),
-        _ => Err(OutboxError::NotAgain),
-    }
-}
-
-/// Returns whether a message may be dropped.
-///
-/// # Errors
-/// [`OutboxError::BeingDelivered`].
-pub fn may_forget(item: &OutboxItem) -> Result<(), OutboxError> {
-    if item.state == ItemState::Trying { Err(OutboxError::BeingDelivered) } else { Ok(()) }
-}
-
-/// The most messages that wait for one user.
-pub const MAX_ITEMS_OF_PEER: usize = 200;
-
-/// The most messages that wait.
-pub const MAX_ITEMS: usize = 1_000;
 
 /// The most users who are tried at a time.
 pub const MAX_TRIES: usize = 4;

@@ -7,7 +7,7 @@ use std::io;
 use tokio::task::{self, JoinHandle};
 
 use super::Answer;
-use crate::outbox::{Changes, OutboxStore};
+use crate::outbox_store::{Changes, OutboxStore};
 use crate::state::outbox::OutboxItem;
 
 /// A message to be stored.

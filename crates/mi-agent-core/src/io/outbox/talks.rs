@@ -52,7 +52,8 @@ pub(super) fn patience(user: MiAddress, number: u64) -> Wait {
 }
 
 /// Sends the lines of a message, and waits until they are written.
-pub(super) fn write(conversation: &Conversation, item: OutboxItem, lines: Vec<String>) -> Wait {
+pub(super) fn write(conversation: &Conversation, item: &OutboxItem, lines: Vec<String>) -> Wait {
+    let (user, id) = (item.to, item.id);
     let sender = conversation.sender();
     Box::pin(async move {
         let mut handed_over = 0;
@@ -67,7 +68,7 @@ pub(super) fn write(conversation: &Conversation, item: OutboxItem, lines: Vec<St
             _ if handed_over == lines.len() && sender.flush().await.is_ok() => Written::All,
             _ => Written::Part,
         };
-        Step::Written(item.to, item.id, written)
+        Step::Written(user, id, written)
     })
 }
 
@@ -103,7 +104,7 @@ pub(super) fn let_go(conversation: Conversation) -> Wait {
 }
 
 async fn over_at(ending: Ending, user: MiAddress) -> Step {
-    let finished = if ending.is_answered().await { Finished::Answered } else { Finished::Broken };
+    let finished = if ending.answered().await { Finished::Answered } else { Finished::Broken };
     Step::Over(user, finished)
 }
 
