@@ -62,41 +62,80 @@
 //! # }
 //! ```
 //!
+//! # A directory that nodes share
+//! With the feature `redis`, a `Directory` keeps where users are in Redis or Valkey, for several nodes of one
+//! domain. The README has the promises, and the settings and rights that it needs.
+//!
 //! # Features
-//! `sqlite`, which is on by default, is everything but the values. A state machine needs only these.
+//! `sqlite`, which is on by default, is the database; `redis`, which is off, is the directory. Without them
+//! there are the values only, and a state machine needs no others.
 
 mod binding;
 #[cfg(feature = "sqlite")]
 mod checksum;
+#[cfg(feature = "redis")]
+mod claims;
+#[cfg(feature = "redis")]
+mod directory;
+mod directory_report;
+#[cfg(feature = "redis")]
+mod directory_url;
+#[cfg(feature = "redis")]
+mod driver;
 #[cfg(feature = "sqlite")]
 mod embedded;
+mod entry;
 #[cfg(feature = "sqlite")]
 mod error;
 #[cfg(feature = "sqlite")]
 mod file;
 #[cfg(feature = "sqlite")]
 mod inspect;
+#[cfg(feature = "redis")]
+mod keys;
+#[cfg(feature = "redis")]
+mod options;
 #[cfg(feature = "sqlite")]
 mod place;
+#[cfg(feature = "redis")]
+mod report_queue;
 #[cfg(feature = "sqlite")]
 mod reports;
 mod saved;
 #[cfg(feature = "sqlite")]
 mod schedule;
+#[cfg(feature = "redis")]
+mod scripts;
+#[cfg(feature = "redis")]
+mod shared;
+#[cfg(feature = "redis")]
+mod sightings;
 #[cfg(feature = "sqlite")]
 mod store;
 #[cfg(feature = "sqlite")]
 mod writer;
 
 pub use binding::{BindingChange, NO_AGENT, SaveId, Stamp, StoredBinding, UnixMillis};
+#[cfg(feature = "redis")]
+pub use directory::{Directory, DirectoryReports};
+pub use directory_report::{
+    DirectoryReport, EngineWarning, GONE_AFTER, LEASE, LeaseReport, MAX_PIECE, Sibling,
+};
+#[cfg(feature = "redis")]
+pub use directory_url::{Credentials, DirectoryUrl, DirectoryUrlError};
+pub use entry::{ENTRY_LENGTH, Entry};
 #[cfg(feature = "sqlite")]
 pub use error::{InspectError, OpenError, Unusable};
 #[cfg(feature = "sqlite")]
 pub use file::{Away, BindingsFile, Found, OpenOptions, SyncMode};
 #[cfg(feature = "sqlite")]
 pub use inspect::{Inspected, inspect};
+#[cfg(feature = "redis")]
+pub use options::{DirectoryOptions, Token};
 #[cfg(feature = "sqlite")]
 pub use place::MAX_MOVED_ASIDE;
+#[cfg(feature = "redis")]
+pub use report_queue::MAX_REPORTS;
 #[cfg(feature = "sqlite")]
 pub use reports::SavedReceiver;
 pub use saved::{NotSaved, Saved};
