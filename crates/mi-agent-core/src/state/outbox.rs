@@ -345,7 +345,7 @@ impl OutboxState {
 
     fn begin(&mut self, now: OutboxTime, user: MiAddress) {
         let (is_quiet, jitter) = (self.is_quiet, self.jitter());
-        if let Some(peer) = self.peers.get_mut(&user).filter(|peer| peer.has_queued()) {
+        if let Some(peer) = self.peers.get_mut(&user).filter(|peer| peer.is_ready()) {
             peer.schedule.begin(now, is_quiet, jitter);
         }
     }
