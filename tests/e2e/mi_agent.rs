@@ -14,6 +14,7 @@ mod scripts;
 mod secure;
 mod send;
 mod settings;
+mod up;
 
 use integration_tests::raw_user::uninterrupted;
 use std::fs::{self, File};

@@ -14,6 +14,7 @@ use crate::misuse::Misuse;
 use crate::options::chat::ChatOptions;
 use crate::options::given::GivenOptions;
 use crate::trust::TrustArgs;
+use crate::up::{DownArgs, UpArgs};
 
 /// Talk with other users, line by line, directly from agent to agent.
 ///
@@ -42,6 +43,8 @@ pub(crate) struct Cli {
 pub(crate) enum Subcommand {
     Send(SendArgs),
     Listen(ListenArgs),
+    Up(UpArgs),
+    Down(DownArgs),
     Enrol(EnrolArgs),
     Outbox(OutboxArgs),
     History(HistoryArgs),
@@ -115,5 +118,6 @@ Examples:
   mi-agent laura@bb.com --node 192.0.2.7:3344
   mi-agent send --from backup@bb.com joya@cc.com 'the backup is done'
   mi-agent listen --from bot@bb.com --json
+  mi-agent up laura@bb.com
   mi-agent enrol laura@bb.com
   mi-agent key show --words";

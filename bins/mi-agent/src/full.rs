@@ -5,7 +5,7 @@ pub(crate) mod app;
 mod editor;
 mod key_help;
 mod pane;
-mod protection;
+pub(crate) mod protection;
 mod protocol;
 pub(crate) mod run;
 mod tab;

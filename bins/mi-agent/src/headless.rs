@@ -4,7 +4,7 @@ mod attempts;
 pub(crate) mod commands;
 mod company;
 pub(crate) mod listen;
-mod listener;
+pub(crate) mod listener;
 pub(crate) mod outbox;
 mod progress;
 pub(crate) mod send;

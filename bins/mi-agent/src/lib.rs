@@ -34,6 +34,7 @@ mod store;
 mod trust;
 mod typed_code;
 mod typed_lines;
+mod up;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -51,6 +52,8 @@ pub fn main() -> ExitCode {
     let ended = match cli.subcommand {
         Some(Subcommand::Send(args)) => headless::send::run(args),
         Some(Subcommand::Listen(args)) => headless::listen::run(args),
+        Some(Subcommand::Up(args)) => up::run(args),
+        Some(Subcommand::Down(args)) => up::run_down(&args),
         Some(Subcommand::Enrol(args)) => enrol::run(args),
         Some(Subcommand::Outbox(args)) => headless::outbox::run(args),
         Some(Subcommand::History(args)) => history::run(args),

@@ -123,7 +123,7 @@ pub(crate) async fn run<F: FrontEnd>(
 }
 
 /// Whether an event is still reported while the user leaves.
-fn is_of_the_end(happened: &Happened) -> bool {
+pub(crate) fn is_of_the_end(happened: &Happened) -> bool {
     matches!(
         happened,
         Happened::Started { .. }
@@ -140,7 +140,7 @@ fn is_of_the_end(happened: &Happened) -> bool {
 }
 
 /// Returns the exit code after the last event of a session.
-fn exit_code(happened: &Happened) -> Option<ExitCode> {
+pub(crate) fn exit_code(happened: &Happened) -> Option<ExitCode> {
     match happened {
         Happened::NotStarted(error) => Some(exit::of_start(error)),
         Happened::Left(Ok(())) => Some(ExitCode::from(exit::WELL)),
@@ -158,6 +158,6 @@ async fn next_input<T: Send + 'static>(input: &mut Option<TypedLines<T>>) -> Opt
 }
 
 /// Waits for the next signal or, in a hurry, for the next Ctrl-C. Cancel safe.
-async fn end_wanted(signals: &mut Signals, is_in_a_hurry: bool) {
+pub(crate) async fn end_wanted(signals: &mut Signals, is_in_a_hurry: bool) {
     if is_in_a_hurry { signals.interrupted().await } else { signals.next().await }
 }

@@ -16,12 +16,12 @@ pub(super) fn word(security: &PeerSecurity) -> &'static str {
 }
 
 /// Returns whether the peer shows no key, although one is known of its address. It may be somebody else.
-pub(super) fn lacks_key(security: &PeerSecurity) -> bool {
+pub(crate) fn lacks_key(security: &PeerSecurity) -> bool {
     matches!(security, PeerSecurity::Plain { lacks_key: true })
 }
 
 /// Returns whether the peer has shown a key that is known of its address.
-pub(super) fn shows_known_key(security: &PeerSecurity) -> bool {
+pub(crate) fn shows_known_key(security: &PeerSecurity) -> bool {
     matches!(security, PeerSecurity::Tls { trust, .. } if *trust != Trust::New)
 }
 

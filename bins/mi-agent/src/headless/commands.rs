@@ -91,7 +91,11 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<Result<Vec<u8>, NoCo
     Ok(Some(Err(NoCommand { reason, reference: None })))
 }
 
-fn parse(line: &[u8]) -> Result<Order, NoCommand> {
+/// Reads one order.
+///
+/// # Errors
+/// The line is none.
+pub(crate) fn parse(line: &[u8]) -> Result<Order, NoCommand> {
     // serde would accept an array of the right length, too.
     if !line.trim_ascii_start().starts_with(b"{") {
         let reason = r#"a command is a JSON object, such as {"call":"joya@cc.com"}"#.into();
@@ -247,7 +251,7 @@ const ONE_OF: &str = "a command has one of call, say with to, bye, quit, verify 
                       resend, forget";
 
 /// The most bytes of a line, its end included: a conversation takes 12 s to send that much text.
-const MAX_LINE: u64 = 64 * 1024;
+pub(crate) const MAX_LINE: u64 = 64 * 1024;
 
 /// The most bytes of a mark: more than the longest common unique ids have.
 const MAX_REFERENCE: usize = 64;

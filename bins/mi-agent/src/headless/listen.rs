@@ -19,6 +19,7 @@ use crate::session::Session;
 use crate::signals::Ending;
 use crate::store::lock::AddressLock;
 use crate::store::user_data::UserData;
+use crate::up::front::Front;
 use crate::{line_by_line, start};
 
 /// Take calls and print what happens, one event a line, until SIGINT or SIGTERM
@@ -26,7 +27,8 @@ use crate::{line_by_line, start};
 /// A node that is not there at the start is waited for.
 ///
 /// With --json each event is a JSON object, and commands are taken from stdin as JSON objects: to call, to
-/// say, to end a conversation, to quit. docs/events.md has them all.
+/// say, to end a conversation, to quit. docs/events.md has them all. If `mi-agent up` keeps an agent of the
+/// address running, the program attaches to that one.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct ListenArgs {
@@ -54,6 +56,9 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
         return Err(Misuse::of("listen", "--log - would be among the JSON on stdout").into());
     }
     let conversations = usize::from(settings.conversations.unwrap_or_default().0.get());
+    if json && let Some(front) = Front::attach(&from)? {
+        return front.run(from);
+    }
     let lock = AddressLock::take(&from)?;
     if io::stderr().is_terminal() {
         // Nobody needs the hint if there is no stderr.

@@ -46,6 +46,12 @@ impl Listener {
         Self { own, format, order: None, of_keys, calls, posts, conversations, effects }
     }
 
+    /// Creates one that comes while `conversations` go on, and reports in JSON.
+    pub(crate) fn attached(own: MiAddress, conversations: impl IntoIterator<Item = ConversationId>) -> Self {
+        let conversations = conversations.into_iter().map(|id| (id, None)).collect();
+        Self { conversations, ..Self::new(own, Format::Json) }
+    }
+
     fn report(&mut self, report: &Report) {
         let line = match self.format {
             Format::Json => Some(report.json(clock::now())),

@@ -10,6 +10,7 @@
 //! known_peers          keys of other users, with known_peers.lock
 //! lock, senders        locks of the address
 //! agent.sock           socket of the agent that runs
+//! up.sock              socket of `up`, if there is no other place
 //! ```
 
 use std::fmt::Write;

@@ -1,7 +1,8 @@
 //! The locks of an address: of the one chat or `listen` that runs on this host, and of each `send`.
 //!
 //! ```text
-//! lock         locked by the chat or `listen` that runs, the holder; it has the number of its process
+//! lock         locked by the chat, `listen` or `up` that runs, the holder; it has the number of its process, and in a
+//!              second line the path of the socket of `up`, see `crate::up`
 //! agent.sock   the socket at which the holder hears of each `send`, see `crate::guests`
 //! senders      locked by every `send` that runs; they share the lock
 //! ```
@@ -9,9 +10,11 @@
 //! The kernel unlocks a file when its process is gone, however that ended (flock(2)). The files stay.
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -54,9 +57,9 @@ impl AddressLock {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
-                let mut pid = String::new();
-                file.take(MAX_PID).read_to_string(&mut pid)?;
-                return Ok(Err(pid.trim().parse().ok()));
+                let mut written = Vec::new();
+                file.take(MAX_WRITTEN).read_to_end(&mut written)?;
+                return Ok(Err(pid_in(&written)));
             }
             Err(error) => return Err(error.into()),
         }
@@ -65,6 +68,18 @@ impl AddressLock {
         let path = socket(folder);
         let socket = listen(&path).ok().map(|socket| (socket, path));
         Ok(Ok(Self { file, socket }))
+    }
+
+    /// Writes the `path` of the socket of `up` into the file, which has no other yet.
+    ///
+    /// # Errors
+    /// Those of the operating system; the path has a line end.
+    pub(crate) fn name_socket(&self, path: &Path) -> io::Result<()> {
+        let path = path.as_os_str().as_bytes();
+        if path.contains(&b'\n') {
+            return Err(io::Error::other("the path has a line end"));
+        }
+        (&self.file).write_all(&[path, b"\n"].concat())
     }
 
     /// Returns another handle of the socket for guests, which does not wait; `None` if there is none.
@@ -87,8 +102,31 @@ impl Drop for AddressLock {
 /// Returns whether an agent holds the lock of the `folder` of a user. It is not locked for that, because an agent
 /// that starts at that moment would give up.
 pub(crate) fn is_held(folder: &DataFolder) -> bool {
-    let pid = fs::read_to_string(folder.file("lock")).ok().and_then(|pid| pid.trim().parse().ok());
+    let pid = written(folder).as_deref().and_then(pid_in).and_then(|pid| i32::try_from(pid).ok());
     pid.and_then(Pid::from_raw).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
+}
+
+/// Returns the process number of the holder of the lock of a `folder`, if it is known.
+pub(crate) fn pid_of_holder(folder: &DataFolder) -> Option<u32> {
+    is_held(folder).then(|| written(folder).as_deref().and_then(pid_in)).flatten()
+}
+
+/// Returns the path of the socket of `up` that the lock of a `folder` names. A killed agent leaves it there.
+pub(crate) fn socket_of_holder(folder: &DataFolder) -> Option<PathBuf> {
+    let written = written(folder)?;
+    let path = written.strip_suffix(b"\n")?.split(|&byte| byte == b'\n').nth(1)?;
+    Some(PathBuf::from(OsStr::from_bytes(path)))
+}
+
+/// Reads what a holder has written.
+fn written(folder: &DataFolder) -> Option<Vec<u8>> {
+    let mut written = Vec::new();
+    File::open(folder.file("lock")).ok()?.take(MAX_WRITTEN).read_to_end(&mut written).ok()?;
+    Some(written)
+}
+
+fn pid_in(written: &[u8]) -> Option<u32> {
+    str::from_utf8(written.split(|&byte| byte == b'\n').next()?).ok()?.trim().parse().ok()
 }
 
 /// Another agent has the lock of an address.
@@ -156,8 +194,8 @@ fn open(folder: &DataFolder, name: &str) -> io::Result<File> {
     file::open(&folder.file(name), OpenOptions::new().read(true).write(true).create(true))
 }
 
-/// The most bytes of the file that are read: more than the digits of a process number.
-const MAX_PID: u64 = 20;
+/// The most bytes of the file that are read: more than a process number and the path of a socket.
+const MAX_WRITTEN: u64 = 1_024;
 
 #[cfg(test)]
 mod tests {
