@@ -16,6 +16,7 @@ mod log_line;
 mod node;
 mod plumi;
 mod pmi;
+mod pmi2;
 mod roster;
 mod safe_text;
 mod settings;
@@ -32,6 +33,7 @@ pub use log_line::log_line;
 pub use node::node;
 pub use plumi::plumi;
 pub use pmi::pmi;
+pub use pmi2::pmi2;
 pub use roster::roster;
 pub use safe_text::safe_text;
 pub use settings::settings;
@@ -40,7 +42,7 @@ pub use settings::settings;
 pub type Body = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Body); 15] = [
+pub const TARGETS: [(&str, Body); 16] = [
     ("agent", agent),
     ("callers", callers),
     ("first_bytes", first_bytes),
@@ -53,6 +55,7 @@ pub const TARGETS: [(&str, Body); 15] = [
     ("node", node),
     ("plumi", plumi),
     ("pmi", pmi),
+    ("pmi2", pmi2),
     ("roster", roster),
     ("safe_text", safe_text),
     ("settings", settings),
