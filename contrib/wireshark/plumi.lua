@@ -13,6 +13,8 @@ if known then return end
 local plumi = Proto("plumi", "PLUMI, who is where")
 local pmi = Proto("pmi", "PMI, a conversation")
 local pmi_in_tls = Proto("pmi_in_tls", "PMI, an encrypted conversation")
+local pmi2 = Proto("pmi2", "PMI, the frames of pmi/2")
+local pmi2_in_tls = Proto("pmi2_in_tls", "PMI, an encrypted conversation in pmi/2")
 local beside = Proto("plumi_beside", "PLUMI and PMI, what packets without text say")
 
 local NODE_PORT = 3344
@@ -23,6 +25,8 @@ local MIN_CHALLENGE_REQUEST = 32
 local REQUEST_SECONDS = 5
 -- Of a frame; and of what begins no frame, enough to recognise it.
 local HEADER, MAX_TEXT, MAX_SEEN = 3, 99, 16
+-- The same of a frame of pmi/2, and what its payloads may have.
+local HEADER2, MAX_PAYLOAD, MAX_GREETING, MAX_LINES, MAX_REASON = 4, 16000, 1000, 8000, 1000
 -- The first byte of a TLS connection. No frame begins with it.
 local TLS_HANDSHAKE = 0x16
 
@@ -715,7 +719,7 @@ DissectorTable.get("udp.port"):add(NODE_PORT, plumi)
 
 local pmi_field = {
     type = ProtoField.string("pmi.type", "Type"),
-    length = ProtoField.uint8("pmi.length", "Length", base.DEC),
+    length = ProtoField.uint16("pmi.length", "Length", base.DEC),
     nickname = ProtoField.string("pmi.nickname", "Nickname"),
     line = ProtoField.string("pmi.line", "Line"),
     unframed = ProtoField.string("pmi.unframed", "Text without a frame"),
@@ -723,6 +727,14 @@ local pmi_field = {
     caller = ProtoField.string("pmi.caller", "Caller"),
     callee = ProtoField.string("pmi.callee", "Callee"),
     announced_in = ProtoField.framenum("pmi.announced_in", "Located in frame", base.NONE, frametype.REQUEST),
+    -- These are in pmi/2 only.
+    address = ProtoField.string("pmi.address", "Address that is claimed"),
+    can = ProtoField.string("pmi.can", "Abilities"),
+    id = ProtoField.string("pmi.id", "Message"),
+    sent_at = ProtoField.absolute_time("pmi.sent_at", "Sent at", base.UTC),
+    receipt = ProtoField.string("pmi.receipt", "Receipt"),
+    typing = ProtoField.bool("pmi.typing", "Typing"),
+    reason = ProtoField.string("pmi.reason", "Reason of the end"),
 }
 local pmi_flag = {
     malformed = flag("pmi.malformed", "MALFORMED", "ERROR",
@@ -742,6 +754,12 @@ local pmi_flag = {
         "This frame came in several segments, which ends a deployed agent (protocol.md §7, row 11)"),
     coalesced = flag("pmi.coalesced", "PROTOCOL", "NOTE",
         "Several frames came in one segment, of which a deployed agent sees the first (protocol.md §7, row 10)"),
+    not_understood = flag("pmi.not_understood", "PROTOCOL", "WARN",
+        "A frame of another kind or form: its letter is upper case, so the receiver ends (protocol.md §13)"),
+    ignored = flag("pmi.ignored", "PROTOCOL", "NOTE",
+        "A frame of another kind or form: its letter is lower case, so it is ignored (protocol.md §13)"),
+    unreadable = flag("pmi.unreadable", "MALFORMED", "ERROR",
+        "No frame begins like this, and nothing behind it can be read (protocol.md §13)"),
     reset = flag("pmi.reset", "SEQUENCE", "WARN",
         "Reset, not ended: the conversation is lost (protocol.md §5)"),
 }
@@ -923,10 +941,126 @@ local function dissect_frames(tvb, pinfo, tree, stream, side, call)
     return said
 end
 
+-- The frames of pmi/2. Each returns its sentence, or nil if the payload is not of its form.
+local RICH = {}
+
+local function value_of(lines, key)
+    local value = ("\n" .. lines .. "\n"):match("\n" .. key .. "=(.-)\n")
+    return value and #value > 0 and #value <= MAX_TEXT and not value:find("[\0\r]") and value or nil
+end
+
+function RICH.N(item, range, payload, pinfo, side)
+    local nickname = value_of(payload, "nick")
+    if #payload > MAX_GREETING or valid_up_to(payload) < #payload or not nickname then return nil end
+    local name = safe(nickname)
+    if not pinfo.visited then table.insert(side.nicknames, { number = pinfo.number, at = 0, text = name }) end
+    item:add(pmi_field.nickname, range(), name)
+    for _, key in ipairs({ "address", "can" }) do
+        local value = value_of(payload, key == "address" and "addr" or key)
+        if value then item:add(pmi_field[key], range(), safe(value)) end
+    end
+    return side.key == "caller" and name .. " calls" or name .. " takes the call"
+end
+
+local function add_id(item, range)
+    local id = range(0, 8):bytes():tohex(true)
+    item:add(pmi_field.id, range(0, 8), id)
+    return id
+end
+
+function RICH.M(item, range, payload, pinfo, side)
+    local text = payload:sub(17)
+    if #payload < 16 or #text > MAX_LINES or valid_up_to(text) < #text then return nil end
+    add_id(item, range)
+    local milliseconds = range(8, 8):uint64()
+    local seconds = (milliseconds / 1000):tonumber()
+    -- What no clock shows is not shown as a time.
+    if seconds <= 0xffffffff then
+        item:add(pmi_field.sent_at, range(8, 8), NSTime.new(seconds, (milliseconds % 1000):tonumber() * 1000000))
+    end
+    if #text > 0 then
+        item:add(pmi_field.line, range(16), safe(text))
+    else
+        item:add(pmi_field.line, "")
+    end
+    return name_of(side, pinfo.number) .. " says: " .. safe(text)
+end
+
+function RICH.r(item, range, payload, pinfo, side)
+    local word = payload:sub(9)
+    if word ~= "stored" and word ~= "shown" and word ~= "refused" then return nil end
+    local id = add_id(item, range)
+    item:add(pmi_field.receipt, range(8), word)
+    return name_of(side, pinfo.number) .. " has " .. word .. " message " .. id
+end
+
+function RICH.t(item, range, payload, pinfo, side)
+    if payload ~= "1" and payload ~= "0" then return nil end
+    item:add(pmi_field.typing, range(), payload == "1")
+    return name_of(side, pinfo.number) .. (payload == "1" and " types" or " types no more")
+end
+
+function RICH.p(_, _, payload, pinfo, side)
+    return #payload == 0 and name_of(side, pinfo.number) .. " is there" or nil
+end
+
+function RICH.E(item, range, payload, pinfo, side)
+    if #payload > MAX_REASON or valid_up_to(payload) < #payload then return nil end
+    if #payload > 0 then item:add(pmi_field.reason, range(), safe(payload)) end
+    return name_of(side, pinfo.number) .. " ends, because: " .. safe(payload)
+end
+
+local function add_rich_frame(item, tvb, pinfo, side, at, length)
+    local kind = tvb(at, 1):string()
+    item:add(pmi_field.type, tvb(at, 1), kind)
+    item:add(pmi_field.length, tvb(at + 1, 3), length)
+    local payload = tvb:raw(at, HEADER2 + length):sub(HEADER2 + 1)
+    local range = length > 0 and function(from, size)
+        return tvb(at + HEADER2 + (from or 0), size or length - (from or 0))
+    end
+    local sentence = RICH[kind] and RICH[kind](item, range, payload, pinfo, side)
+    if sentence then return sentence end
+    local is_upper = kind:find("%u") ~= nil
+    item:add_proto_expert_info(is_upper and pmi_flag.not_understood or pmi_flag.ignored)
+    return name_of(side, pinfo.number) .. " sends a frame " .. kind .. " of another form"
+end
+
+-- As `dissect_frames`, for a stream of pmi/2.
+local function dissect_rich_frames(tvb, pinfo, tree, stream, side)
+    local bytes, at, said = tvb:raw(), 0, {}
+    while at < #bytes do
+        local kind, length = bytes:byte(at + 1), 0
+        local is_begun = #bytes - at < HEADER2
+        if not is_begun then length = tvb(at + 1, 3):uint() end
+        local is_frame = string.char(kind):find("%a") and length <= MAX_PAYLOAD
+        local needs = is_begun and DESEGMENT_ONE_MORE_SEGMENT or at + HEADER2 + length - #bytes
+        if is_frame and needs > 0 and pinfo.can_desegment > 0 then
+            pinfo.desegment_offset, pinfo.desegment_len = at, needs
+            break
+        end
+        is_frame = is_frame and needs <= 0
+        local stop = is_frame and at + HEADER2 + length or #bytes
+        local item = tree:add(pmi, tvb(at, stop - at))
+        local sentence
+        if is_frame then
+            sentence = add_rich_frame(item, tvb, pinfo, side, at, length)
+        else
+            item:add_proto_expert_info(pmi_flag.unreadable)
+            sentence = "not pmi/2: " .. safe(bytes:sub(at + 1, at + MAX_SEEN))
+        end
+        item:append_text(", " .. sentence)
+        add_conversation(item, stream, name_of(side, pinfo.number))
+        said[#said + 1] = sentence
+        at = stop
+    end
+    return said
+end
+
 -- `call` is which part of the packet this is.
 local function dissect_part(tvb, pinfo, tree, stream, call)
     pinfo.cols.protocol = "PMI"
-    local said = dissect_frames(tvb, pinfo, tree, stream, side_of(stream, pinfo), call)
+    local dissect = stream.is_rich and dissect_rich_frames or dissect_frames
+    local said = dissect(tvb, pinfo, tree, stream, side_of(stream, pinfo), call)
     if #said == 0 then return tvb:len() end
     -- The end of one frame and all of another may come in one packet: two calls, of which the second adds to the first.
     if shown.number ~= pinfo.number or shown.call == call then shown = { number = pinfo.number, call = call } end
@@ -963,14 +1097,26 @@ pmi.dissector = dissect_pmi
 DissectorTable.get("tcp.port"):add_for_decode_as(pmi)
 
 -- Called by TLS, for what it has decrypted. What comes of one packet is counted.
-function pmi_in_tls.dissector(tvb, pinfo, tree)
+local function dissect_decrypted(tvb, pinfo, tree, is_rich)
     local stream = stream_of(pinfo)
     if not stream then return 0 end
-    stream.is_tls = true
+    stream.is_tls, stream.is_rich = true, is_rich
     decrypted = decrypted + 1
     return dissect_part(tvb, pinfo, tree, stream, decrypted)
 end
+function pmi_in_tls.dissector(tvb, pinfo, tree) return dissect_decrypted(tvb, pinfo, tree, false) end
+function pmi2_in_tls.dissector(tvb, pinfo, tree) return dissect_decrypted(tvb, pinfo, tree, true) end
 DissectorTable.get("tls.alpn"):add("pmi/1", pmi_in_tls)
+DissectorTable.get("tls.alpn"):add("pmi/2", pmi2_in_tls)
+
+-- Where somebody chose "Decode As", for a conversation that was decrypted elsewhere: pmi/2 is never plain on the wire.
+function pmi2.dissector(tvb, pinfo, tree)
+    local stream = stream_of(pinfo)
+    if not stream then return 0 end
+    stream.is_tls, stream.is_rich = false, true
+    return dissect_part(tvb, pinfo, tree, stream, tvb:offset())
+end
+DissectorTable.get("tcp.port"):add_for_decode_as(pmi2)
 
 -- Whoever speaks first is the caller, and says a nickname: that frame, and nothing behind it but more frames.
 local function begins_conversation(bytes)

@@ -5,6 +5,7 @@ mod encrypted;
 mod exchange;
 mod plumi;
 mod pmi;
+mod pmi2;
 mod requests;
 mod tshark;
 

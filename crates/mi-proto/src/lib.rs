@@ -22,7 +22,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The feature `serde` serializes nicknames and lines as their texts, and deserializes them by their parsers.
+//! The feature `serde` serializes nicknames, lines and ids of messages as their texts, and deserializes them by
+//! their parsers.
 //!
 //! The grammar (protocol.md §5):
 //!
@@ -33,9 +34,12 @@
 //! length       = 2 digits                     of text, in bytes
 //! text         = 0 to 99 bytes                UTF-8, without NUL and line ends
 //! ```
+//!
+//! [`pmi2`] has the richer frames of a second form, for encrypted conversations.
 
 mod codec;
 mod frame;
+pub mod pmi2;
 mod text;
 
 pub use codec::{FrameCodec, FrameError, MAX_UNFRAMED};

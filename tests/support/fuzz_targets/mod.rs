@@ -17,6 +17,7 @@ mod node;
 mod outbox;
 mod plumi;
 mod pmi;
+mod pmi2;
 mod roster;
 mod safe_text;
 mod settings;
@@ -34,6 +35,7 @@ pub use node::node;
 pub use outbox::{outbox, outbox_of_seed};
 pub use plumi::plumi;
 pub use pmi::pmi;
+pub use pmi2::pmi2;
 pub use roster::roster;
 pub use safe_text::safe_text;
 pub use settings::settings;
@@ -56,6 +58,7 @@ pub const TARGETS: [(&str, Body); 16] = [
     ("outbox", outbox),
     ("plumi", plumi),
     ("pmi", pmi),
+    ("pmi2", pmi2),
     ("roster", roster),
     ("safe_text", safe_text),
     ("settings", settings),
