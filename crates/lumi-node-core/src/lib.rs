@@ -80,6 +80,7 @@ mod state {
     mod location;
     pub(crate) mod location_times;
     pub(crate) mod lookups;
+    mod members;
     pub(crate) mod message_counts;
     mod moved_users;
     mod name_table;
@@ -105,7 +106,8 @@ mod state {
 
 pub use administrator::{AdminError, Administrator, ServerHandle, ServerSettings};
 pub use lumi_bindings::{
-    BindingChange, NO_AGENT, NotSaved as NotSavedInStore, SaveId, Saved, Stamp, StoredBinding, UnixMillis,
+    BindingChange, DirectoryReport, Entry, LeaseReport, NO_AGENT, NotSaved as NotSavedInStore, SaveId, Saved,
+    Sibling, Stamp, StoredBinding, UnixMillis,
 };
 pub use lumi_dns::{
     AddressOfNode, DirectoryError, FoundNode, LookupError, NodeDirectory, NodeDirectoryBuilder,
@@ -157,7 +159,7 @@ pub use state::lookups::{LookupId, LookupStatus};
 pub use state::message_counts::{MessageCounts, MessageKind};
 pub use state::node::Node;
 pub use state::notice::Notice;
-pub use state::output::{BindingNotSaved, Output};
+pub use state::output::{BindingNotSaved, NotOneAddress, Output};
 pub use state::party::{Party, leads_to};
 pub use state::policy::{LocateVerdict, Policy, RegisterVerdict};
 pub use state::roster::{Roster, RosterError, RosterReason};

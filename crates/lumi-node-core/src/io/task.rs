@@ -299,7 +299,10 @@ impl<S: DatagramSocket> Task<S> {
         // A refusal that another node or an agent sent is passed on, and no refusal of this node.
         let is_refused = !datagram.starts_with(b"R") && answer.as_ref().is_some_and(is_refusal);
         // A datagram that led to no message was dropped, or waits for a look-up and may come to nothing.
-        let is_granted = matches!(answer, Some(Output::Transmit { .. } | Output::SaveBinding { .. }));
+        let is_granted = matches!(
+            answer,
+            Some(Output::Transmit { .. } | Output::SaveBinding { .. } | Output::Claim { .. })
+        );
         let is_limited = is_refused || !is_granted;
         let is_logged = !is_limited || self.line_limit.admits(now, from, 1 + usize::from(is_refused));
         if is_logged {
@@ -387,6 +390,8 @@ impl<S: DatagramSocket> Task<S> {
             }
             Output::SaveRoster { id, change } => self.administration.save(id, change),
             Output::SaveBinding { id, change } => self.bindings.add(id, change),
+            // A server has no directory, so the claims of a node that shares its domain go nowhere.
+            Output::Claim { .. } => {}
             #[cfg(feature = "proof")]
             Output::Enrol { request } => {
                 if let Some(enrolments) = &self.enrolments {

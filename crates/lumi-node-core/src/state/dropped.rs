@@ -41,6 +41,10 @@ pub enum DropReason {
     /// A proof, when there are more than are verified.
     #[error("there are more proofs than are verified")]
     TooManyProofs,
+    /// A `PL` for a user of whom this member of a domain does not know yet where the user is; anything while
+    /// the member's lease is lost or overdue. See [`Node::share_domain`](crate::Node::share_domain).
+    #[error("this node does not know yet where the user is, or has lost its lease")]
+    NotJoined,
     /// A `PR` or `PD` from the port of nodes; anything from port 0 or from this node's own address.
     #[error("no agent or node can have sent this from there")]
     Spoofed,
@@ -70,6 +74,8 @@ pub struct Dropped {
     pub unknown_proof: u64,
     /// [`DropReason::TooManyProofs`].
     pub too_many_proofs: u64,
+    /// [`DropReason::NotJoined`].
+    pub not_joined: u64,
     /// [`DropReason::Spoofed`].
     pub spoofed: u64,
     /// Kept out by [`Node::admit`](crate::Node::admit).
@@ -80,10 +86,12 @@ impl Dropped {
     /// Every reason by its name, a word or two with a `-` between them, with how many there were.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let Self { malformed, unexpected, unasked, foreign, no_room, repeated, ignored, .. } = *self;
-        let Self { unknown_proof, too_many_proofs, spoofed, too_many, being_saved, .. } = *self;
-        // Only a node with a policy has the first of these reasons, and only one with a store the second.
+        let Self { unknown_proof, too_many_proofs, spoofed, too_many, being_saved, not_joined, .. } = *self;
+        // Only a node with a policy has the first of these reasons, only one with a store the second, and only
+        // one of several nodes of a domain the third.
         let ignored = (ignored > 0).then_some(("ignored", ignored));
         let being_saved = (being_saved > 0).then_some(("being-saved", being_saved));
+        let not_joined = (not_joined > 0).then_some(("not-joined", not_joined));
         [
             ("malformed", malformed),
             ("unexpected", unexpected),
@@ -99,6 +107,7 @@ impl Dropped {
         .into_iter()
         .chain(ignored)
         .chain(being_saved)
+        .chain(not_joined)
     }
 
     pub(super) fn count(&mut self, reason: &DropReason) {
@@ -113,6 +122,7 @@ impl Dropped {
             DropReason::Ignored => &mut self.ignored,
             DropReason::UnknownProof => &mut self.unknown_proof,
             DropReason::TooManyProofs => &mut self.too_many_proofs,
+            DropReason::NotJoined => &mut self.not_joined,
             DropReason::Spoofed => &mut self.spoofed,
         } += 1;
     }

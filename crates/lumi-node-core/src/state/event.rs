@@ -76,6 +76,8 @@ pub enum GoneReason {
     Removed,
     /// The registration has to be proved, and no key that the user has proved it.
     Unproved,
+    /// The user registered later at another node of the domain, or the registration was ended there.
+    Elsewhere,
 }
 
 /// The events that wait to be polled.

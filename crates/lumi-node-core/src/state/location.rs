@@ -98,6 +98,27 @@ impl Location {
         }
     }
 
+    /// Handles a request for a user who is registered at another node of this domain. If that has gone, it is
+    /// asked once all the same, and the repetition is answered.
+    pub(super) fn ask_member(
+        &mut self,
+        now: Instant,
+        request: Request,
+        owner: (Owner, Share),
+        (member, is_gone): (NodeAddress, bool),
+        policies: &mut Policies,
+    ) -> Result<Step, DropReason> {
+        if let Some(outcome) = refusal(policies, now, &request)? {
+            return Ok(self.refuse(now, &request, outcome));
+        }
+        self.pendings.expire(now);
+        if is_gone && self.pendings.is_repeated_by(&request) {
+            return Ok(self.refuse(now, &request, LocateOutcome::Offline));
+        }
+        self.pendings.add(now, request, member.into(), owner)?;
+        Ok(Step::Forward { to: member.into(), locate: request.locate })
+    }
+
     /// Keeps the answer to a look-up. Returns the node, if one was found, and the requests that still wait
     /// for it, each of which goes on with [`Location::ask_node`].
     pub(super) fn resolved(

@@ -9,6 +9,7 @@ mod keys;
 mod pieces;
 mod restoring;
 mod saving;
+mod sharing;
 mod snapshot;
 
 use std::collections::VecDeque;
@@ -31,6 +32,7 @@ use super::event::{Events, NodeEvent};
 use super::limiter::Limiter;
 use super::location::{Location, Parts, Step};
 use super::lookups::LookupId;
+use super::members::Members;
 use super::message_counts::MessageCounts;
 use super::notice::Notice;
 use super::output::Output;
@@ -64,6 +66,8 @@ pub struct Node {
     policies: Policies,
     /// `None` without a store.
     bindings: Option<Box<Bindings>>,
+    /// `None` of the only node of its domain.
+    members: Option<Box<Members>>,
     local: NodeAddress,
     /// The command whose effect has been asked for.
     admin: Option<(AdminId, Awaited)>,
@@ -94,6 +98,7 @@ impl Node {
             settings,
             policies: Policies::default(),
             bindings: None,
+            members: None,
             local,
             admin: None,
             outputs: VecDeque::new(),
@@ -221,11 +226,15 @@ impl Node {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.location.expire(now);
         self.bindings_timeout(now);
+        self.repair_directory(now);
         self.go_on(now);
     }
 
     /// Returns the next effect to carry out, or `None` if there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
+        if self.is_fenced() {
+            self.outputs.clear();
+        }
         self.outputs.pop_front()
     }
 
@@ -250,7 +259,8 @@ impl Node {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let bindings = self.bindings.as_deref().and_then(Bindings::poll_timeout);
         let command = self.admin.as_ref().and_then(|(_, awaited)| awaited.next_piece());
-        self.location.next_deadline().into_iter().chain(bindings).chain(command).min()
+        let members = self.members.as_deref().and_then(Members::poll_timeout);
+        self.location.next_deadline().into_iter().chain(bindings).chain(members).chain(command).min()
     }
 
     /// Returns the domain of this node.
@@ -298,6 +308,7 @@ impl Node {
         if self.is_impossible(address) {
             return Err(DropReason::Spoofed);
         }
+        self.serves(now)?;
         let message = Message::decode(datagram).map_err(DropReason::Malformed)?;
         self.received.count(&message);
         match message {
@@ -380,9 +391,13 @@ impl Node {
         let owner = self.owner(&request);
         let step = if locate.to.domain() == self.domain {
             self.is_settled(&locate.to.user())?;
-            let Self { users, policies, events, limiter, .. } = self;
-            let parts = Parts { users, policies, events, limiter: limiter.as_ref() };
-            self.location.ask_user(now, request, owner, parts)
+            if let Some(step) = self.hand_on(now, request, owner)? {
+                Ok(step)
+            } else {
+                let Self { users, policies, events, limiter, .. } = self;
+                let parts = Parts { users, policies, events, limiter: limiter.as_ref() };
+                self.location.ask_user(now, request, owner, parts)
+            }
         } else if self.is_online_at(&locate.from, from.address) {
             self.location.ask_elsewhere(now, request, owner, &mut self.policies)
         } else {
@@ -408,6 +423,7 @@ impl Node {
         if let LocateOutcome::Found(MiSocketAddress { ip, .. }) = &mut outcome
             && ip.is_unspecified()
             && own_user
+            && !self.is_sibling(from.address)
         {
             *ip = *from.address.ip();
         }
@@ -418,6 +434,10 @@ impl Node {
             }
             // A user with a key gets an answer where that was proved, and nowhere else.
             let bound = self.users.party(&asker.user());
+            let members = self.members.as_deref();
+            if bound.is_none() && members.is_some_and(|members| members.is_sibling(address)) {
+                return true;
+            }
             bound.map_or_else(|| !self.users.has_key(&asker.user()), |party| party.address == address)
         })?;
         self.take(step);
@@ -443,7 +463,10 @@ impl Node {
     /// Returns the one that a request counts for, and its share of what may be pending.
     fn owner(&self, Request { locate: Locate { from, .. }, asker, .. }: &Request) -> (Owner, Share) {
         let address = asker.address;
-        if self.is_of_peer(from, address) || is_in(&self.settings.exempt, address.into()) {
+        if self.is_sibling(address)
+            || self.is_of_peer(from, address)
+            || is_in(&self.settings.exempt, address.into())
+        {
             return owner::spoken_for(*from, address);
         }
         let asker = if from.domain() != self.domain {

@@ -1,7 +1,7 @@
 //! The effects that a node asks for.
 
-use lumi_bindings::{BindingChange, SaveId};
-use plumi_proto::{Domain, HostIp, Message, UdpAddress};
+use lumi_bindings::{BindingChange, Entry, SaveId};
+use plumi_proto::{Domain, HostIp, Message, UdpAddress, UserName};
 
 use super::admin::{AdminId, AdminReply, RosterChange};
 #[cfg(feature = "proof")]
@@ -65,6 +65,15 @@ pub enum Output {
         /// The change.
         change: BindingChange,
     },
+    /// Claim this entry in the directory of the domain. Only a node of
+    /// [`Node::share_domain`](crate::Node::share_domain) asks for this. A claim that loses comes back to
+    /// [`Node::handle_directory`](crate::Node::handle_directory).
+    Claim {
+        /// The user.
+        user: UserName,
+        /// The entry.
+        entry: Entry,
+    },
     /// Answer the administrator. The next command may be handled from now on.
     Answer {
         /// The command that is answered.
@@ -78,6 +87,11 @@ pub enum Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the change of a binding was not saved")]
 pub struct BindingNotSaved;
+
+/// A node that shares its domain needs one address at port 3344.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a node that shares its domain needs one address, and port 3344")]
+pub struct NotOneAddress;
 
 #[cfg(test)]
 mod tests {

@@ -165,6 +165,11 @@ impl Pendings {
         self.answered_by(locate, answerer).is_some()
     }
 
+    /// Returns whether `request` repeats one that is pending.
+    pub(super) fn is_repeated_by(&self, request: &Request) -> bool {
+        self.repeated_by(request).is_some()
+    }
+
     /// Drops the request that `repeated` repeats, because it is answered in another way. Returns it if it was
     /// pending.
     pub(super) fn cancel(&mut self, repeated: &Request) -> Option<Request> {

@@ -163,6 +163,18 @@ impl Users {
         true
     }
 
+    /// Returns whether a user is registered, and whether that is from before a restart and the agent has not
+    /// been heard since.
+    pub(super) fn is_registered(&self, user: &UserName) -> (bool, bool) {
+        let user = self.all.get(user).filter(|user| user.address.is_some());
+        (user.is_some(), user.is_some_and(|user| user.marks.has(Marks::RESTORED)))
+    }
+
+    /// Returns the names of all users from number `first` on.
+    pub(super) fn names(&self, first: usize) -> impl Iterator<Item = UserName> {
+        self.all.iter_from(first).map(|user| user.name)
+    }
+
     /// Returns where a user is online.
     pub(super) fn party(&self, user: &UserName) -> Option<Party> {
         self.all.get(user)?.party()
@@ -274,14 +286,13 @@ impl Users {
         }
     }
 
-    /// Ends the registration of a user that is not proved. Returns whether there was one.
-    #[cfg(feature = "proof")]
-    pub(super) fn drop_binding(&mut self, name: &UserName, events: &mut Events) -> bool {
+    /// Ends the registration of a user for this reason. Returns whether there was one.
+    pub(super) fn drop_binding(&mut self, name: &UserName, reason: GoneReason, events: &mut Events) -> bool {
         let Some(user) = self.all.get_mut(name).filter(|user| user.address.is_some()) else { return false };
         if let Some(party) = user.party() {
             self.online.left(party.address);
         }
-        user.report_gone(GoneReason::Unproved, events);
+        user.report_gone(reason, events);
         (user.address, user.online_since) = (None, None);
         self.strikes.remove(name);
         true

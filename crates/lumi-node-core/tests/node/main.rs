@@ -7,6 +7,7 @@ mod events;
 mod limits;
 mod location;
 mod many_users;
+mod members;
 mod moves;
 mod policy;
 mod proofs;

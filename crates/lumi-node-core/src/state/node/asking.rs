@@ -8,6 +8,10 @@ use crate::state::settings::Ask;
 impl Node {
     /// Returns whether a location request in the name of `user` may come from `address`.
     pub(super) fn may_ask(&self, user: &MiAddress, address: UdpAddress) -> bool {
+        if self.is_sibling(address) {
+            // That node has made sure of its own users, and of the nodes of others.
+            return user.domain() != self.domain || self.address_of(&user.user()).is_none();
+        }
         if user.domain() == self.domain {
             // A user with a key is online where that was proved, and asks from nowhere else.
             let is_unbound_enough = || self.settings.ask == Ask::Any && !self.users.has_key(&user.user());

@@ -6,6 +6,7 @@ use lumi_proof::NonceSecret;
 use plumi_proto::UserName;
 
 use super::Node;
+use crate::state::event::GoneReason;
 use crate::state::keys::Keys;
 use crate::state::settings::Auth;
 
@@ -68,7 +69,7 @@ impl Node {
     fn drop_binding(&mut self, user: &UserName) {
         self.credentials.forget_binding(user);
         let events = self.events.len();
-        if self.users.drop_binding(user, &mut self.events) {
+        if self.users.drop_binding(user, GoneReason::Unproved, &mut self.events) {
             self.save_end(user, events);
             self.location.forget(&self.domain, |other| other == user);
         }

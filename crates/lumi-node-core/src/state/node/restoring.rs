@@ -34,6 +34,11 @@ impl Node {
         self.users.bindings(now, 0, usize::MAX).for_each(|binding| bindings.mark(binding.user));
         for stored in stored {
             bindings.found(stored.stamp);
+            if let Some(members) = &mut self.members
+                && stored.heard_at == self.local.into()
+            {
+                members.found(stored.user, (!stored.is_logout()).then_some(stored.agent), stored.stamp);
+            }
             if stored.is_logout() {
                 continue;
             }

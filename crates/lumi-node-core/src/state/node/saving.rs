@@ -168,6 +168,7 @@ impl Node {
         change: Change,
         heard_at: Option<HostIp>,
     ) -> Option<SaveId> {
+        self.claim(user);
         let id = self.bindings.as_mut()?.begin(*user)?;
         self.push_save(id, user, change, heard_at);
         Some(id)
@@ -224,7 +225,7 @@ impl Node {
         }
     }
 
-    fn save_again(&mut self, id: SaveId, user: &UserName) {
+    pub(super) fn save_again(&mut self, id: SaveId, user: &UserName) {
         self.push_save(id, user, Change::Bound, None);
     }
 
@@ -235,6 +236,10 @@ impl Node {
         let serving =
             |heard_at: Option<HostIp>| UdpAddress::new(heard_at.unwrap_or(local.ip()), local.port());
         let (user, now) = (*user, bindings.now());
+        let members = self.members.as_deref();
+        let is_elsewhere = members.is_some_and(|members| members.is_elsewhere(&user));
+        let claimed = members.and_then(|members| members.own(&user)).map(|entry| entry.stamp);
+        let stamp = claimed.unwrap_or_else(|| bindings.stamp());
         let change = match self.users.binding(now, &user) {
             Some(binding) => {
                 #[cfg(feature = "proof")]
@@ -245,7 +250,7 @@ impl Node {
                     user,
                     agent: binding.party.address,
                     heard_at: serving(binding.party.heard_at),
-                    stamp: bindings.stamp(),
+                    stamp,
                     since: bindings.wall(binding.online_for.unwrap_or_default()),
                     key,
                 };
@@ -255,10 +260,11 @@ impl Node {
                     BindingChange::Bound(stored)
                 }
             }
-            None if self.users.contains(&user) => BindingChange::Unbound {
+            // What another node knows later must not lose to a logout here.
+            None if self.users.contains(&user) && !is_elsewhere => BindingChange::Unbound {
                 user,
                 heard_at: serving(heard_at),
-                stamp: bindings.stamp(),
+                stamp,
                 since: bindings.wall(Duration::ZERO),
             },
             None => BindingChange::Removed { user },
