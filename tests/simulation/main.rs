@@ -1,14 +1,19 @@
 //! Simulated worlds, as many as a test has time for. The program `simulate` runs more.
 
 use std::io::{self, Write};
+use std::panic;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use integration_tests::fuzz_targets::outbox_of_seed;
 use integration_tests::simulation::{Law, Report, Statistics, run_seed, run_seed_within, run_seeds};
 
 /// Enough for every kind of world to occur several times.
 const SEEDS: u64 = 500;
+
+/// Enough for every kind of loss to have its chance. The program `simulate --outbox` runs more.
+const OUTBOX_SEEDS: u64 = 300;
 
 #[test]
 fn no_law_is_broken_under_any_seed() {
@@ -73,6 +78,14 @@ fn the_same_seed_has_the_same_trace() {
         assert_eq!(different, None, "seed {seed}");
         assert_eq!(one.trace_hash, other.trace_hash, "seed {seed}");
         assert_eq!(one.statistics, other.statistics, "seed {seed}");
+    }
+}
+
+#[test]
+fn no_message_of_an_outbox_is_lost_under_any_seed() {
+    for seed in 0..OUTBOX_SEEDS {
+        let kept = panic::catch_unwind(|| outbox_of_seed(seed));
+        assert!(kept.is_ok(), "the outbox of seed {seed}, see above");
     }
 }
 

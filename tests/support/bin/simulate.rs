@@ -1,11 +1,15 @@
 //! Runs simulated worlds, one seed or many, and prints the results.
 
 use std::io::{self, Write};
+use std::panic;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
+use integration_tests::fuzz_targets::outbox_of_seed;
 use integration_tests::simulation::{Report, run_seed_within, run_seeds_within};
 
 /// Simulate nodes, agents and strangers on a network that fails, and check the laws that must hold.
@@ -26,6 +30,9 @@ struct Options {
     /// How many seeds to run at a time; as many as there are processors unless told
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Simulate outboxes, whose programs and peers fail, instead of a network
+    #[arg(long, conflicts_with_all = ["trace", "seed_timeout"])]
+    outbox: bool,
     /// How long one seed may take; a seed that takes longer is reported as a failure
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     seed_timeout: u64,
@@ -33,6 +40,9 @@ struct Options {
 
 fn main() -> io::Result<ExitCode> {
     let options = Options::parse();
+    if options.outbox {
+        return outboxes(&options);
+    }
     let mut out = io::stdout().lock();
     let limit = Duration::from_secs(options.seed_timeout);
     let report = match options.seed {
@@ -65,4 +75,37 @@ fn main() -> io::Result<ExitCode> {
         writeln!(out, "no lookup was won")?;
     }
     Ok(if report.failures.is_empty() && proves_something { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs outboxes until one fails, which says why on stderr.
+fn outboxes(options: &Options) -> io::Result<ExitCode> {
+    let seeds = match options.seed {
+        Some(seed) => seed..=seed,
+        None => options.from..=options.from.saturating_add(options.seeds.saturating_sub(1)),
+    };
+    let threads = options.threads.or(thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
+    let (next, failed) = (AtomicU64::new(*seeds.start()), Mutex::new(Vec::new()));
+    let lock = || failed.lock().unwrap_or_else(PoisonError::into_inner);
+    thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                while lock().is_empty() {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if !seeds.contains(&seed) {
+                        break;
+                    }
+                    if panic::catch_unwind(|| outbox_of_seed(seed)).is_err() {
+                        lock().push(seed);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut out = io::stdout().lock();
+    match failed.iter().min() {
+        Some(seed) => writeln!(out, "the outbox of seed {seed} breaks a law")?,
+        None => writeln!(out, "outboxes of {} seeds", seeds.count())?,
+    }
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -14,6 +14,7 @@ mod known_peers;
 mod line_limit;
 mod log_line;
 mod node;
+mod outbox;
 mod plumi;
 mod pmi;
 mod roster;
@@ -30,6 +31,7 @@ pub use known_peers::known_peers;
 pub use line_limit::line_limit;
 pub use log_line::log_line;
 pub use node::node;
+pub use outbox::{outbox, outbox_of_seed};
 pub use plumi::plumi;
 pub use pmi::pmi;
 pub use roster::roster;
@@ -40,7 +42,7 @@ pub use settings::settings;
 pub type Body = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Body); 15] = [
+pub const TARGETS: [(&str, Body); 16] = [
     ("agent", agent),
     ("callers", callers),
     ("first_bytes", first_bytes),
@@ -51,6 +53,7 @@ pub const TARGETS: [(&str, Body); 15] = [
     ("line_limit", line_limit),
     ("log_line", log_line),
     ("node", node),
+    ("outbox", outbox),
     ("plumi", plumi),
     ("pmi", pmi),
     ("roster", roster),
