@@ -51,7 +51,7 @@ impl World {
                     if is_killed(input) {
                         return self.dies();
                     }
-                    self.confirms(item, is_saved);
+                    self.confirms(&item, is_saved);
                 }
                 OutboxOutput::Try(user) => {
                     let program = self.program.as_mut().expect("it runs");
@@ -90,7 +90,7 @@ impl World {
     }
 
     /// Reports to the program what has come of a change. A message that is about to be sent waits for it.
-    fn confirms(&mut self, item: OutboxItem, is_saved: bool) {
+    fn confirms(&mut self, item: &OutboxItem, is_saved: bool) {
         if item.state == ItemState::Trying
             && let Some(call) = self.call(&item.to)
         {
@@ -164,7 +164,7 @@ impl World {
                         self.laws.arrives(item.id);
                     }
                     self.act(input, |program, now| {
-                        program.outbox.handle_written(now, user, item.id, Written::Part)
+                        program.outbox.handle_written(now, user, item.id, Written::Part);
                     });
                 }
                 self.over(user, Finished::Broken, input);
@@ -173,7 +173,7 @@ impl World {
             2 => {
                 if let Some(item) = call.writing.take() {
                     self.act(input, |program, now| {
-                        program.outbox.handle_written(now, user, item.id, Written::Nothing)
+                        program.outbox.handle_written(now, user, item.id, Written::Nothing);
                     });
                 }
                 self.over(user, Finished::Answered, input);
