@@ -2,17 +2,16 @@
 //! (docs/events.md).
 
 mod kinds;
+mod mail;
 mod parts;
 
 use jiff::Timestamp;
-use mi_agent_core::{CallError, ItemState, OutboxItem, Peer};
+use mi_agent_core::CallError;
 use plumi_proto::MiAddress;
 use serde::Serialize;
 
 use self::kinds::{BUSY, KEY_CHANGED, kind_of_call, kind_of_refusal};
-use self::parts::raw;
-use crate::headless::outbox::rfc3339;
-use crate::keys;
+use self::parts::{about_security, raw};
 use crate::reason::{self, Reason};
 use crate::session::{ChangedKeys, End, Happened, of_gave_way, post};
 use crate::store::json::in_a_line;
@@ -374,23 +373,6 @@ impl Report {
         })
     }
 
-    /// Creates the report of what has become of a message; `None` while it is being delivered.
-    fn of_mail(item: &OutboxItem, reference: Option<Reference>) -> Option<Self> {
-        let (id, address) = (item.id.to_string(), SafeText::new(item.to));
-        Some(match item.state {
-            ItemState::Queued => Self::Queued { id, address, until: rfc3339(item.until), reference },
-            ItemState::Sent => Self::Sent { id, address },
-            ItemState::Unsure => Self::Unsure { id, address },
-            ItemState::Expired => Self::Expired { id, address },
-            ItemState::Undeliverable => {
-                let reason = SafeText::new(format!("there is no user {}", item.to));
-                Self::Undeliverable { id, address, reason }
-            }
-            ItemState::Forgotten => Self::Forgotten { id, address },
-            _ => return None,
-        })
-    }
-
     /// Returns one JSON object in one line, without its end. The line is safe to show, though `raw` is not.
     pub(crate) fn json(&self, at: Timestamp) -> String {
         #[derive(Serialize)]
@@ -507,14 +489,6 @@ impl Report {
             | Self::Forgotten { .. } => return None,
         })
     }
-}
-
-/// Returns the lines about the protection of a conversation, with their marks.
-fn about_security(peer: &Peer) -> Vec<SafeText> {
-    let address = peer.address.as_ref();
-    let protection = format!("* {}", keys::protection(&peer.security, address));
-    let lack = keys::lack_of_key(&peer.security, address).map(|lack| format!("! {lack}"));
-    [Some(protection), lack].into_iter().flatten().map(SafeText::new).collect()
 }
 
 #[cfg(test)]

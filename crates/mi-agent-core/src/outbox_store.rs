@@ -22,7 +22,8 @@ pub trait OutboxStore: Send + 'static {
     /// kept.
     ///
     /// # Errors
-    /// Those of the store. The message is reported by [`OutboxEvent::NotStored`].
+    /// [`io::ErrorKind::ResourceBusy`]: another program has changed the message since; [`OutboxStore::changes`] says
+    /// how. For any other one, the message is reported by [`OutboxEvent::NotStored`].
     fn save(&mut self, item: &OutboxItem) -> io::Result<()>;
 
     /// Returns what other programs have done since the last time.

@@ -41,11 +41,7 @@ struct Options {
 fn main() -> io::Result<ExitCode> {
     let options = Options::parse();
     if options.outbox {
-<<<<<<< HEAD
-        return Ok(outboxes(&options));
-=======
         return outboxes(&options);
->>>>>>> outbox
     }
     let mut out = io::stdout().lock();
     let limit = Duration::from_secs(options.seed_timeout);
@@ -82,11 +78,7 @@ fn main() -> io::Result<ExitCode> {
 }
 
 /// Runs outboxes until one fails, which says why on stderr.
-<<<<<<< HEAD
-fn outboxes(options: &Options) -> ExitCode {
-=======
 fn outboxes(options: &Options) -> io::Result<ExitCode> {
->>>>>>> outbox
     let seeds = match options.seed {
         Some(seed) => seed..=seed,
         None => options.from..=options.from.saturating_add(options.seeds.saturating_sub(1)),
@@ -110,18 +102,10 @@ fn outboxes(options: &Options) -> io::Result<ExitCode> {
         }
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-<<<<<<< HEAD
-    match failed.iter().min() {
-        Some(seed) => println!("the outbox of seed {seed} breaks a law"),
-        None => println!("outboxes of {} seeds", seeds.count()),
-    }
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-=======
     let mut out = io::stdout().lock();
     match failed.iter().min() {
         Some(seed) => writeln!(out, "the outbox of seed {seed} breaks a law")?,
         None => writeln!(out, "outboxes of {} seeds", seeds.count())?,
     }
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
->>>>>>> outbox
 }

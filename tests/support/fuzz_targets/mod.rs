@@ -44,7 +44,7 @@ pub use settings::settings;
 pub type Body = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Body); 16] = [
+pub const TARGETS: [(&str, Body); 17] = [
     ("agent", agent),
     ("callers", callers),
     ("first_bytes", first_bytes),

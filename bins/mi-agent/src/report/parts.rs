@@ -2,9 +2,11 @@
 
 use std::fmt::Display;
 
-use mi_agent_core::{PeerSecurity, PeerText, PublicKey, safe_text};
+use mi_agent_core::{Peer, PeerSecurity, PeerText, PublicKey, safe_text};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
+
+use crate::keys;
 
 /// The direction of a call.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -79,4 +81,12 @@ impl SafeText {
 /// Returns `text` as it came, if it is shown otherwise. A typed `\x1b` and an ESC look the same.
 pub(super) fn raw(text: &PeerText) -> Option<String> {
     (safe_text(text.raw()) != text.raw()).then(|| text.raw().to_owned())
+}
+
+/// Returns the lines about the protection of a conversation, with their marks.
+pub(super) fn about_security(peer: &Peer) -> Vec<SafeText> {
+    let address = peer.address.as_ref();
+    let protection = format!("* {}", keys::protection(&peer.security, address));
+    let lack = keys::lack_of_key(&peer.security, address).map(|lack| format!("! {lack}"));
+    [Some(protection), lack].into_iter().flatten().map(SafeText::new).collect()
 }

@@ -186,8 +186,12 @@ impl OutboxFiles {
         // The rest of a line that a crash has cut.
         file.set_len(whole)?;
         file.seek(SeekFrom::Start(whole))?;
-        file.write_all(&line_of(item)?)?;
-        file.sync_all()?;
+        let written = file.write_all(&line_of(item)?).and_then(|()| file.sync_all());
+        if written.is_err() {
+            // Nobody is told the id, so the line must not be delivered later.
+            _ = file.set_len(whole);
+        }
+        written?;
         if is_new {
             File::open(&self.folder)?.sync_all()?;
         }
@@ -243,10 +247,22 @@ impl OutboxStore for OutboxFiles {
 
     fn save(&mut self, item: &OutboxItem) -> io::Result<()> {
         let _lock = self.lock()?;
+        let path = self.path_of(&item.to);
+        let seen = self.seen.entry(path.file_name().unwrap_or_default().to_owned()).or_default();
+        if let (Some(before), Some(version)) = (seen.version, version(&path))
+            && before != version
+            && let Some(&known) = seen.states.get(&item.id)
+        {
+            let stored = read(&path)?
+                .and_then(|(contents, _)| contents.items.into_iter().find(|one| one.id == item.id));
+            if stored.is_some_and(|stored| stored.state != known) {
+                return Err(io::ErrorKind::ResourceBusy.into());
+            }
+        }
         self.append(item)?;
-        let name = format!("{}.{EXTENSION}", safe_name(&item.to));
         // What others have changed is still to be seen.
-        self.seen.entry(name.into()).or_default().states.insert(item.id, item.state);
+        let seen = self.seen.entry(path.file_name().unwrap_or_default().to_owned()).or_default();
+        seen.states.insert(item.id, item.state);
         Ok(())
     }
 
@@ -398,6 +414,12 @@ mod tests {
         trying.state = ItemState::Trying;
         agent.save(&trying).unwrap();
         files.change(first.id, ItemState::Forgotten, may_forget).unwrap_err();
+        trying.state = ItemState::Unsure;
+        agent.save(&trying).unwrap();
+        let unsure = files.change(first.id, ItemState::Forgotten, may_forget).unwrap();
+        trying.state = ItemState::Queued;
+        assert_eq!(agent.save(&trying).unwrap_err().kind(), io::ErrorKind::ResourceBusy, "it is forgotten");
+        assert_eq!(agent.changes().unwrap().items, [unsure]);
         trying.state = ItemState::Unsure;
         agent.save(&trying).unwrap();
         assert_eq!(agent.changes().unwrap().items, [], "what it has saved itself is no news");

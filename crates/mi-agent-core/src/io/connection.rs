@@ -319,7 +319,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         match std::task::ready!(read) {
             Ok(0) if wanted == WantedInput::Frames => self.frames.handle_end(),
-            Ok(0) => self.state.handle_peer_end(now()),
+            Ok(0) => self.peer_ended(now()),
             Ok(_) => {}
             Err(error) => {
                 self.failure = Some(in_words(error).into());
@@ -347,7 +347,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             None if self.frames.is_at_end() => {
                 self.tap_rest();
-                self.state.handle_peer_end(now);
+                self.peer_ended(now);
             }
             None => return false,
         }
@@ -389,6 +389,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 }
 
 impl<S> Connection<S> {
+    /// Handles the peer's FIN, with what the peer has acknowledged by then.
+    fn peer_ended(&mut self, now: std::time::Instant) {
+        // A system that does not say has lost nothing in all likelihood.
+        if let Some(Ok(unacknowledged)) = self.tend.map(|tend| tend(&self.stream)) {
+            self.state.handle_unacknowledged(unacknowledged);
+        }
+        self.state.handle_peer_end(now);
+    }
+
     /// Looks at the send queue, if it is time to.
     fn tend_queue(&mut self, now: std::time::Instant) {
         let now_of_timer = Instant::from_std(now);

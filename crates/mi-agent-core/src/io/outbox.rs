@@ -150,6 +150,11 @@ impl Task {
                         Ok(())
                     }
                     Ok(()) => Ok(()),
+                    // What another program has made of it is to be seen before it is tried again.
+                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                        self.stores.look();
+                        Ok(())
+                    }
                     Err(error) => {
                         let error = Arc::new(error);
                         let event = io::Error::new(error.kind(), Arc::clone(&error));

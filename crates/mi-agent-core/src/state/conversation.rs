@@ -57,7 +57,9 @@ pub struct ConversationState {
     /// The peer has ended its direction in order.
     has_peer_ended: bool,
     /// Our FIN has left.
-    has_left: bool,
+    pub(super) has_left: bool,
+    /// The peer ended its direction before it had everything.
+    pub(super) is_unread: bool,
     unsent: usize,
     unsaid: usize,
     outputs: VecDeque<ConversationOutput>,
@@ -88,6 +90,7 @@ impl ConversationState {
             is_hurried: false,
             has_peer_ended: false,
             has_left: false,
+            is_unread: false,
             unsent: 0,
             unsaid: 0,
             outputs: VecDeque::new(),
@@ -166,6 +169,7 @@ impl ConversationState {
             }
             Written::Line => {
                 self.last_frame = Some(now);
+                self.is_unread |= self.has_peer_ended;
                 self.outputs.extend(frame.and_then(|frame| match frame {
                     (left, true) => Some(ConversationOutput::Sent { left }),
                     (0, false) => Some(ConversationOutput::LineSent),
@@ -482,7 +486,8 @@ impl ConversationState {
         }
         if phase == Phase::Over {
             let (unsent, unsaid) = (self.unsent, self.unsaid);
-            let is_answered = self.has_peer_ended && self.has_left && (unsent, unsaid) == (0, 0);
+            let is_whole = (unsent, unsaid) == (0, 0) && !self.is_unread;
+            let is_answered = self.has_peer_ended && self.has_left && is_whole;
             self.outputs.extend(self.deliveries.drain());
             self.outputs.push_back(ConversationOutput::Ended { unsent, unsaid, is_answered });
         }

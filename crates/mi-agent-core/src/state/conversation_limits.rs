@@ -8,6 +8,12 @@ use super::conversation_phases::{Phase, Written};
 use super::conversation_times::{FAREWELL, GREETING_TIMEOUT, HURRIED_FAREWELL, PATIENCE, WRITE_TIMEOUT};
 
 impl ConversationState {
+    /// Records that so many bytes of this side were not acknowledged when the peer's FIN came: the peer may have closed
+    /// before it read them. Our FIN counts as one.
+    pub(crate) fn handle_unacknowledged(&mut self, bytes: u32) {
+        self.is_unread |= bytes > u32::from(self.has_left);
+    }
+
     /// Returns the time at which [`ConversationState::handle_timeout`] has to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let writing = self.writing.as_ref();

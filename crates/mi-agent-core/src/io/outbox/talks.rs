@@ -11,6 +11,7 @@ use tokio::time;
 use crate::agent::Agent;
 use crate::conversation::{Conversation, Ending};
 use crate::error::{CallError, ConversationError, LocateError};
+use crate::peer_security::PeerSecurity;
 use crate::safe_text::PeerText;
 use crate::state::outbox::{Finished, ItemId, OutboxItem, Tried, Written};
 use crate::state::request::RequestSchedule;
@@ -75,14 +76,20 @@ pub(super) fn write(conversation: &Conversation, item: &OutboxItem, lines: Vec<S
 /// Ends a conversation once the peer has had time to say something.
 pub(super) fn finish(mut conversation: Conversation, user: MiAddress) -> Wait {
     Box::pin(async move {
+        // Whoever sends plain text can imitate a refusal, and would get everything again.
+        let refused = match conversation.peer().security {
+            PeerSecurity::Plain { .. } => Finished::Broken,
+            #[cfg(feature = "secure")]
+            PeerSecurity::Tls { .. } => Finished::Refused,
+        };
         let ending = conversation.ending();
         match time::timeout(LISTENS, conversation.next_line()).await {
             Ok(Ok(Some(said))) => return Step::Spoke(user, conversation, said),
-            Ok(Err(ConversationError::Refused(_))) => return Step::Over(user, Finished::Refused),
+            Ok(Err(ConversationError::Refused(_))) => return Step::Over(user, refused),
             Ok(_) => {}
             Err(_) => {
                 if let Err(ConversationError::Refused(_)) = hang_up(conversation).await {
-                    return Step::Over(user, Finished::Refused);
+                    return Step::Over(user, refused);
                 }
             }
         }
@@ -128,8 +135,8 @@ fn tried(error: &CallError) -> Tried {
 /// The time in which most answers come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The time in which an answer still comes.
-const LATEST_ANSWER: Duration = Duration::from_secs(60);
+/// The time in which an answer still comes. The agent has few requests at a time, and its user wants some.
+const LATEST_ANSWER: Duration = Duration::from_secs(20);
 
 /// The time that a peer has to say something before the conversation ends.
 const LISTENS: Duration = Duration::from_secs(15);
