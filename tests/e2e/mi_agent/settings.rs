@@ -140,6 +140,7 @@ fn config_tells_where_the_settings_are_and_what_holds() {
         "idle = \"90s\"",
         "dial = [\"192.0.2.0/24\", \"198.51.100.7/32\"]",
         "security = \"known\"",
+        "outbox-quiet = false",
         "identity = \"laura.pem\"",
         "key-command = [\"pass\", \"mi/laura\"]",
         "history = false",
