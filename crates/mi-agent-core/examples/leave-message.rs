@@ -32,6 +32,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (outbox, mut events) = Outbox::open(&agent, Nowhere, OutboxOptions::default()).await?;
     let message = outbox.leave(to.parse()?, text, DEFAULT_KEEP).await?;
     println!("{} is kept for {to}", message.id);
+    // The user may be there already. Otherwise the outbox tries again by its timer, and at signs of life.
+    outbox.retry();
     loop {
         tokio::select! {
             // An event of the agent may show that somebody is there.
