@@ -42,7 +42,8 @@
 //!   sent but once, while another address sends 100,000 datagrams a second, beside the same without those.
 //!   The node has the rate limit that it has by itself.
 //! - `forged`: somebody registers every 200 µs, while proofs that are forged come 100,000 times a second: of
-//!   one address, and of 200. Each is for a challenge that the node gave to that socket.
+//!   one address, and of 200. Each is for a challenge that the node gave to that socket. Nothing is kept on a
+//!   core.
 //! - `lines`: lines of 50 bytes from agent to agent, both of the library and without pacing, beside the same
 //!   writes on a bare TCP connection.
 //! - `idle`: two nodes, one with a console, and an agent that is registered are watched for some seconds; how
