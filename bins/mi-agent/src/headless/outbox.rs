@@ -24,7 +24,7 @@ use crate::store::outbox::OutboxFiles;
 
 /// Show the messages that wait until their receivers are there
 ///
-/// An agent of the address that runs, a chat or `listen`, delivers them.
+/// An agent of the address that runs, a chat, `listen` or `up`, delivers them.
 #[derive(Debug, Args)]
 pub(crate) struct OutboxArgs {
     #[command(subcommand)]

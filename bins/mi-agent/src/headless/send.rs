@@ -50,7 +50,7 @@ pub(crate) struct SendArgs {
     wait: Option<Wait>,
 
     /// Call nobody, but keep the whole text as one message, and print its id. An agent of your address that
-    /// runs, a chat or `listen`, delivers it once TO is there, within 72 hours or this time, 1h to 30d
+    /// runs, a chat, `listen` or `up`, delivers it once TO is there, within 72 hours or this time, 1h to 30d
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "72h", conflicts_with = "wait")]
     later: Option<Keep>,
 

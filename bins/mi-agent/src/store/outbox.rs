@@ -260,7 +260,7 @@ impl OutboxStore for OutboxFiles {
             }
         }
         self.append(item)?;
-        // What others have changed is still to be seen.
+        // The next look is to find the changes of others, so the version stays.
         let seen = self.seen.entry(path.file_name().unwrap_or_default().to_owned()).or_default();
         seen.states.insert(item.id, item.state);
         Ok(())

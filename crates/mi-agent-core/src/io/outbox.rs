@@ -150,7 +150,7 @@ impl Task {
                         Ok(())
                     }
                     Ok(()) => Ok(()),
-                    // What another program has made of it is to be seen before it is tried again.
+                    // Another program has changed it. The change is looked at before the next try.
                     Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                         self.stores.look();
                         Ok(())

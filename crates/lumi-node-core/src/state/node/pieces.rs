@@ -18,7 +18,7 @@ use crate::state::bindings::Change;
 use crate::state::name_table::{CHUNK, NameTable};
 use crate::state::user::User;
 
-/// What an administrator's command waits for.
+/// The event that an administrator's command waits for.
 #[derive(Debug)]
 pub(super) enum Awaited {
     /// The result of [`Output::SaveRoster`](crate::Output::SaveRoster).
@@ -36,7 +36,7 @@ impl Awaited {
     }
 }
 
-/// What is done in pieces, and what has come of it so far.
+/// A command that is carried out in pieces, with its results so far.
 #[derive(Debug)]
 pub(super) enum Pieces {
     /// Lists the users, these so far.

@@ -20,7 +20,7 @@ pub(super) struct PeerItems {
     pub(super) weak_for: Option<ItemId>,
 }
 
-/// What is done about the messages for a user.
+/// The progress with the messages for a user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
     #[default]
